@@ -1,0 +1,44 @@
+// swift-tools-version: 6.1
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+let package = Package(
+  name: "martinet",
+  products: [
+    .executable(name: "martinet", targets: ["martinet"]),
+    .library(name: "DataPlane", targets: ["DataPlane"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+  ],
+  targets: [
+    // Structs and constants that bpf/*.c and Swift both read; header only.
+    .target(name: "CDirectorABI"),
+    // libxdp, libbpf, if_xdp.h, sched.h: only what Swift cannot import by itself.
+    .target(
+      name: "CXDP", dependencies: ["CDirectorABI"],
+      linkerSettings: [.linkedLibrary("xdp"), .linkedLibrary("bpf"), .linkedLibrary("elf")]),
+    // All that a packet meets: wire formats, the decision, rings, sockets, the pinned thread.
+    .target(name: "DataPlane", dependencies: ["CXDP", "CDirectorABI"]),
+    // libnl-route: the kernel's neighbours, links, addresses and routes.
+    .systemLibrary(
+      name: "CNetlink", pkgConfig: "libnl-route-3.0",
+      providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+    // Desired state, neighbour and link watch, snapshot compile and publish.
+    .target(
+      name: "ControlPlane",
+      dependencies: ["DataPlane", "CNetlink", .product(name: "Logging", package: "swift-log")]),
+    // Request and response types; ipvsadm's grammar and text; shared by server and client.
+    .target(name: "AdminAPI", dependencies: ["DataPlane"]),
+    // HTTP and JSON over a Unix socket.
+    .target(name: "AdminServer", dependencies: ["AdminAPI", "ControlPlane"]),
+    // The executable: subcommands and wiring, nothing else.
+    .executableTarget(
+      name: "martinet", dependencies: ["AdminServer", "AdminAPI", "ControlPlane"]),
+
+    // Packet builder, simulated kernel, namespaces, requirements, seeds.
+    .target(name: "TestSupport", dependencies: ["DataPlane"], path: "Tests/TestSupport"),
+    .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

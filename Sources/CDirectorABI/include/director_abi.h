@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the eBPF program and Swift both read: map keys, counter names, limits.
+ * Every layout fact is asserted here and, from Swift, in DirectorABITests.
+ */
+#ifndef MARTINET_DIRECTOR_ABI_H
+#define MARTINET_DIRECTOR_ABI_H
+
+#include <linux/types.h>
+
+/* Entries of the XSKMAP: the largest number of RX queues of one interface. */
+#define DIRECTOR_MAX_QUEUES 256
+/* Entries of the service map and of the VIP map. */
+#define DIRECTOR_MAX_SERVICES 65536
+
+#define DIRECTOR_FAMILY_IPV4 4
+#define DIRECTOR_FAMILY_IPV6 6
+
+/* Key of the VIP map. An IPv4 address fills the first 4 bytes, the rest is zero. */
+struct director_vip_key {
+	__u8 address[16]; /* network order */
+	__u8 family;      /* DIRECTOR_FAMILY_* */
+	__u8 zero[3];
+};
+
+/* Key of the service map: (VIP, protocol, port). */
+struct director_service_key {
+	__u8 address[16]; /* network order */
+	__u8 family;      /* DIRECTOR_FAMILY_* */
+	__u8 protocol;    /* IPPROTO_TCP, IPPROTO_UDP */
+	__be16 port;
+};
+
+_Static_assert(sizeof(struct director_vip_key) == 20, "map key layout");
+_Static_assert(sizeof(struct director_service_key) == 20, "map key layout");
+
+#endif

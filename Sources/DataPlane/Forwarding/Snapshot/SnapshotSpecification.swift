@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The schedulers, by ipvsadm's names.
+public enum Scheduler: String, CaseIterable, Sendable {
+  case rr, wrr
+}
+
+/// All that workers are told: what the control plane fills in and `Snapshot` compiles.
+public struct SnapshotSpecification: Sendable {
+  /// What a record of a real server means that is no longer in its service.
+  public enum Retirement: Sendable {
+    /// Removed, its index kept: connections find it and are treated as orphans.
+    case removed
+    /// Its connections are to be swept; when all workers have, the index is free.
+    case retired
+  }
+
+  public struct RealServer: Sendable {
+    public var index: RealServerIndex
+    /// 0 takes no new connections (quiescent), as in LVS.
+    public var weight: UInt32
+    /// The last known address; live connections use it even while `isResolved` is false.
+    public var macAddress: MACAddress?
+    /// Whether the neighbour is reachable now: new connections need it.
+    public var isResolved: Bool
+    public var egress: EgressIndex
+
+    public init(
+      index: RealServerIndex, weight: UInt32, macAddress: MACAddress?, isResolved: Bool,
+      egress: EgressIndex = 0
+    ) {
+      self.index = index
+      self.weight = weight
+      self.macAddress = macAddress
+      self.isResolved = isResolved
+      self.egress = egress
+    }
+  }
+
+  public struct Service: Sendable {
+    public var index: ServiceIndex
+    public var key: VirtualServiceKey
+    public var scheduler: Scheduler
+    /// Incremented by one whenever a real server is added, edited or removed or the scheduler
+    /// changes, so that workers reset their cursors as LVS does.
+    public var revision: UInt32
+    /// In LVS order: the one added last comes first (`list_add_rcu` in ip_vs_ctl.c).
+    public var realServers: [RealServer]
+
+    public init(
+      index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler, revision: UInt32,
+      realServers: [RealServer]
+    ) {
+      self.index = index
+      self.key = key
+      self.scheduler = scheduler
+      self.revision = revision
+      self.realServers = realServers
+    }
+  }
+
+  public var services: [Service]
+  /// Indices that belonged to real servers which are gone.
+  public var retirements: [RealServerIndex: Retirement]
+  /// Source MAC address per egress interface; at least one.
+  public var egressMACAddresses: [MACAddress]
+  public var timeouts: ConnectionTimeouts
+
+  public init(
+    services: [Service] = [], retirements: [RealServerIndex: Retirement] = [:],
+    egressMACAddresses: [MACAddress], timeouts: ConnectionTimeouts = .lvs
+  ) {
+    self.services = services
+    self.retirements = retirements
+    self.egressMACAddresses = egressMACAddresses
+    self.timeouts = timeouts
+  }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Index of an interface that frames leave by; the interface they came in on is 0 until a second
+/// one is configured.
+public typealias EgressIndex = UInt8
+
+/// Why a frame was not forwarded. Every reason is counted per worker.
+public enum DropReason: UInt8, CaseIterable, Sendable {
+  /// Shorter than the headers it announces, or a descriptor outside the UMEM.
+  case truncated
+  /// Not IPv4 or IPv6 under at most two VLAN tags.
+  case notIP
+  /// Wrong version, header length or total length.
+  case badHeader
+  /// A fragment: it does not say which connection it belongs to.
+  case fragment
+  /// Neither TCP nor UDP.
+  case unknownProtocol
+  /// No virtual service at (destination address, protocol, port): removed a moment ago.
+  case noService
+  /// A TCP segment without SYN that belongs to no connection.
+  case noConnection
+  /// No real server has a weight above zero and a resolved address.
+  case noRealServer
+  /// The connection's real server was removed.
+  case realServerRemoved
+  /// The connection's real server never had a resolved address.
+  case neighborUnresolved
+
+  /// Whether it happens on a healthy network with a healthy configuration.
+  public var isNormal: Bool {
+    switch self {
+    case .noService, .noConnection, .fragment, .unknownProtocol: true
+    case .truncated, .notIP, .badHeader, .noRealServer, .realServerRemoved,
+      .neighborUnresolved:
+      false
+    }
+  }
+}
+
+/// The fate of one frame: forward it by an egress interface, or drop it for a reason.
+public struct Verdict: BitwiseCopyable, Equatable, Sendable {
+  var rawValue: UInt16
+
+  @inline(__always) public static func forward(_ egress: EgressIndex) -> Verdict {
+    Verdict(rawValue: UInt16(egress))
+  }
+
+  @inline(__always) public static func drop(_ reason: DropReason) -> Verdict {
+    Verdict(rawValue: 0x100 | UInt16(reason.rawValue))
+  }
+
+  @inline(__always) public var isForward: Bool { rawValue < 0x100 }
+
+  /// Valid where `isForward`.
+  @inline(__always) public var egress: EgressIndex { EgressIndex(truncatingIfNeeded: rawValue) }
+
+  public var dropReason: DropReason? {
+    isForward ? nil : DropReason(rawValue: UInt8(truncatingIfNeeded: rawValue))
+  }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An IPv4 address in host order: 192.0.2.1 is 0xc0000201.
+public struct IPv4Address: RawRepresentable, Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var rawValue: UInt32
+  @inline(__always) public init(rawValue: UInt32) { self.rawValue = rawValue }
+  public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// An IPv6 address in host order: the first eight octets in `high`, the last eight in `low`.
+public struct IPv6Address: Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var high: UInt64
+  public var low: UInt64
+  @inline(__always) public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.high, left.low) < (right.high, right.low)
+  }
+}
+
+/// An address of either family.
+public enum IPAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
+  case v4(IPv4Address)
+  case v6(IPv6Address)
+}
+
+/// What clients address: (VIP, protocol, port). The identity of a virtual service.
+public struct VirtualServiceKey: Hashable, Sendable, BitwiseCopyable {
+  public var address: IPAddress
+  public var ipProtocol: IPProtocol
+  public var port: Port
+  public init(address: IPAddress, ipProtocol: IPProtocol, port: Port) {
+    self.address = address
+    self.ipProtocol = ipProtocol
+    self.port = port
+  }
+}
