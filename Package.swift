@@ -10,6 +10,8 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ],
   targets: [
     // Structs and constants that bpf/*.c and Swift both read; header only.
@@ -34,7 +36,13 @@ let package = Package(
     .target(name: "AdminServer", dependencies: ["AdminAPI", "ControlPlane"]),
     // The executable: subcommands and wiring, nothing else.
     .executableTarget(
-      name: "martinet", dependencies: ["AdminServer", "AdminAPI", "ControlPlane"]),
+      name: "martinet",
+      dependencies: [
+        "AdminServer", "AdminAPI", "ControlPlane",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
 
     // Packet builder, simulated kernel, namespaces, requirements, seeds.
     .target(name: "TestSupport", dependencies: ["DataPlane"], path: "Tests/TestSupport"),

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// What `ipvsadm -A` and `-E` say about a virtual service.
+public struct ServiceConfiguration: Hashable, Sendable {
+  public var key: VirtualServiceKey
+  public var scheduler: Scheduler
+
+  public init(key: VirtualServiceKey, scheduler: Scheduler) {
+    self.key = key
+    self.scheduler = scheduler
+  }
+}
+
+/// How a real server is reached: `-g`, direct routing, changes nothing but MAC addresses.
+public enum ForwardingMethod: Hashable, Sendable {
+  case directRouting
+}
+
+/// What `ipvsadm -a` and `-e` say about a real server of a service.
+public struct RealServerConfiguration: Hashable, Sendable {
+  public var address: IPAddress
+  /// The service's own port: direct routing cannot translate it.
+  public var port: Port
+  /// 0…2147483647 as ipvsadm takes it; 0 takes no new connections.
+  public var weight: UInt32
+  public var forwarding: ForwardingMethod
+
+  public static let largestWeight: UInt32 = 2_147_483_647
+
+  public init(
+    address: IPAddress, port: Port, weight: UInt32 = 1,
+    forwarding: ForwardingMethod = .directRouting
+  ) {
+    self.address = address
+    self.port = port
+    self.weight = weight
+    self.forwarding = forwarding
+  }
+}
+
+/// The three values of `ipvsadm --set`, in seconds: ESTABLISHED, FIN_WAIT and UDP.
+public struct TimeoutConfiguration: Hashable, Sendable {
+  public var tcp: UInt32
+  public var tcpFin: UInt32
+  public var udp: UInt32
+
+  /// `INT_MAX / HZ` of ip_vs_set_timeout in ip_vs_ctl.c at HZ 1000, so that ticks do not wrap.
+  public static let largest: UInt32 = 2_147_483
+
+  public init(tcp: UInt32, tcpFin: UInt32, udp: UInt32) {
+    self.tcp = tcp
+    self.tcpFin = tcpFin
+    self.udp = udp
+  }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Glibc
+
+/// Why a command was refused; the state is unchanged. Each has one sentence (cause and mend) and
+/// the errno with which the kernel's IPVS refuses the same, so that ipvsadm's words can be printed.
+public enum DirectorError: Error, Hashable, Sendable {
+  case serviceExists(VirtualServiceKey)
+  case noSuchService(VirtualServiceKey)
+  case realServerExists(IPAddress, VirtualServiceKey)
+  case noSuchRealServer(IPAddress, VirtualServiceKey)
+  case unsupportedProtocol(VirtualServiceKey)
+  case portZero(VirtualServiceKey)
+  case notUnicast(IPAddress)
+  case addressFamilyMismatch(IPAddress, VirtualServiceKey)
+  case portMismatch(Port, VirtualServiceKey)
+  case weightOutOfRange(UInt32)
+  case timeoutOutOfRange(UInt32)
+  /// The real server's address belongs to the director itself.
+  case ownAddress(IPAddress)
+  /// The route to the real server leads through a gateway.
+  case behindGateway(IPAddress, gateway: IPAddress)
+  /// The real server is on a link that this director does not forward to.
+  case otherInterface(IPAddress, interface: String, expected: String)
+  case noRoute(IPAddress)
+  case tooManyServices(limit: Int)
+  case tooManyRealServers(limit: Int)
+  /// A system call or table of the forwarding plane failed: the sentence says which and why.
+  case system(String)
+
+  /// The errno of ip_vs_ctl.c for the same cause.
+  public var errorNumber: Int32 {
+    switch self {
+    case .serviceExists, .realServerExists: EEXIST
+    case .noSuchService: ESRCH
+    case .noSuchRealServer: ENOENT
+    case .weightOutOfRange: ERANGE
+    case .tooManyServices, .tooManyRealServers: ENOMEM
+    case .unsupportedProtocol: EPROTONOSUPPORT
+    case .portZero, .notUnicast, .addressFamilyMismatch, .portMismatch, .timeoutOutOfRange,
+      .ownAddress, .behindGateway, .otherInterface, .noRoute:
+      EINVAL
+    case .system: EIO
+    }
+  }
+}
+
+extension DirectorError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .serviceExists(let key):
+      "service \(key) already exists: edit it instead"
+    case .noSuchService(let key):
+      "there is no service \(key): add it first"
+    case .realServerExists(let address, let key):
+      "real server \(address) is already in service \(key): edit it instead"
+    case .noSuchRealServer(let address, let key):
+      "there is no real server \(address) in service \(key): add it first"
+    case .unsupportedProtocol(let key):
+      "service \(key) is neither TCP nor UDP: only these are forwarded"
+    case .portZero(let key):
+      "service \(key) has port 0, which needs persistence, which is not available: name a port"
+    case .notUnicast(let address):
+      "\(address) is not a unicast host address: give one that a host can own"
+    case .addressFamilyMismatch(let address, let key):
+      "\(address) and service \(key) are of different IP versions, between which direct routing "
+        + "cannot translate: give a real server of the service's version"
+    case .portMismatch(let port, let key):
+      "direct routing cannot translate ports: give the real server port \(key.port.rawValue) of "
+        + "service \(key) instead of \(port.rawValue)"
+    case .weightOutOfRange(let weight):
+      "weight \(weight) is out of range: give 0 to \(RealServerConfiguration.largestWeight)"
+    case .timeoutOutOfRange(let seconds):
+      "timeout \(seconds) s is out of range: give at most \(TimeoutConfiguration.largest)"
+    case .ownAddress(let address):
+      "\(address) is an address of this director, which cannot be its own real server yet: give "
+        + "another host's"
+    case .behindGateway(let address, let gateway):
+      "direct routing needs one LAN: \(address) is behind gateway \(gateway); give an address on "
+        + "the director's own network"
+    case .otherInterface(let address, let interface, let expected):
+      "real server \(address) is reached by \(interface), but this director forwards on "
+        + "\(expected) only: give an address on that network"
+    case .noRoute(let address):
+      "there is no route to \(address): give the director an address on the real server's network"
+    case .tooManyServices(let limit):
+      "all \(limit) service numbers are in use: delete services, and wait two minutes for their "
+        + "numbers to be free"
+    case .tooManyRealServers(let limit):
+      "all \(limit) real server numbers are in use: delete real servers, and wait two minutes "
+        + "for their numbers to be free"
+    case .system(let sentence):
+      sentence
+    }
+  }
+}
+
+extension VirtualServiceKey: CustomStringConvertible {
+  /// `TCP 192.0.2.1:80`, `UDP [2001:db8::1]:53`.
+  public var description: String {
+    let name: String =
+      switch ipProtocol {
+      case .tcp: "TCP"
+      case .udp: "UDP"
+      default: "protocol \(ipProtocol.rawValue)"
+      }
+    return switch address {
+    case .v4(let address): "\(name) \(address):\(port.rawValue)"
+    case .v6(let address): "\(name) [\(address)]:\(port.rawValue)"
+    }
+  }
+}

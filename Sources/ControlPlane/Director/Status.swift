@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// Totals since the object was made or zeroed; a director in direct routing sees requests only.
+public struct Statistics: Hashable, Sendable {
+  public var connections: UInt64
+  public var inPackets: UInt64
+  /// Bytes of the IP packets, as LVS counts them (`skb->len` at LOCAL_IN).
+  public var inBytes: UInt64
+
+  public init(connections: UInt64 = 0, inPackets: UInt64 = 0, inBytes: UInt64 = 0) {
+    self.connections = connections
+    self.inPackets = inPackets
+    self.inBytes = inBytes
+  }
+}
+
+/// Smoothed rates as `ipvsadm -L --rate` shows them, per second.
+public struct Rates: Hashable, Sendable {
+  public var connections: UInt64
+  public var inPackets: UInt64
+  public var inBytes: UInt64
+
+  public init(connections: UInt64 = 0, inPackets: UInt64 = 0, inBytes: UInt64 = 0) {
+    self.connections = connections
+    self.inPackets = inPackets
+    self.inBytes = inBytes
+  }
+}
+
+/// What is known of a real server's link-layer address.
+public struct Neighbor: Hashable, Sendable {
+  /// The last address that answered; live connections use it even while `isResolved` is false.
+  public var macAddress: MACAddress?
+  /// Whether it answers now: new connections need it.
+  public var isResolved: Bool
+  /// The interface that leads to it.
+  public var egress: EgressIndex
+
+  public init(macAddress: MACAddress?, isResolved: Bool, egress: EgressIndex = 0) {
+    self.macAddress = macAddress
+    self.isResolved = isResolved
+    self.egress = egress
+  }
+}
+
+public struct RealServerStatus: Hashable, Sendable {
+  public var configuration: RealServerConfiguration
+  /// Connections in `ConnectionState.isActive` states, all workers together.
+  public var activeConnections: UInt64
+  /// All other connections.
+  public var inactiveConnections: UInt64
+  public var neighbor: Neighbor
+  public var statistics: Statistics
+  public var rates: Rates
+
+  public init(
+    configuration: RealServerConfiguration, activeConnections: UInt64 = 0,
+    inactiveConnections: UInt64 = 0, neighbor: Neighbor, statistics: Statistics = Statistics(),
+    rates: Rates = Rates()
+  ) {
+    self.configuration = configuration
+    self.activeConnections = activeConnections
+    self.inactiveConnections = inactiveConnections
+    self.neighbor = neighbor
+    self.statistics = statistics
+    self.rates = rates
+  }
+}
+
+public struct ServiceStatus: Hashable, Sendable {
+  public var configuration: ServiceConfiguration
+  /// In LVS order: the one added last comes first.
+  public var realServers: [RealServerStatus]
+  /// The service's own totals: they outlive real servers that are removed.
+  public var statistics: Statistics
+  public var rates: Rates
+
+  public init(
+    configuration: ServiceConfiguration, realServers: [RealServerStatus],
+    statistics: Statistics = Statistics(), rates: Rates = Rates()
+  ) {
+    self.configuration = configuration
+    self.realServers = realServers
+    self.statistics = statistics
+    self.rates = rates
+  }
+}
+
+/// One line of `ipvsadm -Lc`.
+public struct ConnectionStatus: Hashable, Sendable {
+  public var service: VirtualServiceKey
+  public var clientAddress: IPAddress
+  public var clientPort: Port
+  public var realServerAddress: IPAddress
+  public var realServerPort: Port
+  public var state: ConnectionState
+  /// Until the entry expires if no packet comes.
+  public var remainingSeconds: UInt32
+
+  public init(
+    service: VirtualServiceKey, clientAddress: IPAddress, clientPort: Port,
+    realServerAddress: IPAddress, realServerPort: Port, state: ConnectionState,
+    remainingSeconds: UInt32
+  ) {
+    self.service = service
+    self.clientAddress = clientAddress
+    self.clientPort = clientPort
+    self.realServerAddress = realServerAddress
+    self.realServerPort = realServerPort
+    self.state = state
+    self.remainingSeconds = remainingSeconds
+  }
+}
+
+/// A bounded part of the connection tables.
+public struct ConnectionPage: Hashable, Sendable {
+  public var connections: [ConnectionStatus]
+  /// Where the next page starts; nil after the last. A connection that lives throughout is listed
+  /// once, one that comes or goes meanwhile may be missed.
+  public var next: ConnectionCursor?
+
+  public init(connections: [ConnectionStatus], next: ConnectionCursor?) {
+    self.connections = connections
+    self.next = next
+  }
+}
+
+/// A place in the workers' connection tables: opaque to clients, harmless if made up.
+public struct ConnectionCursor: RawRepresentable, Hashable, Sendable {
+  public var rawValue: UInt64
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+
+/// The root command; each subcommand has a file of its own.
+@main
+struct Martinet: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martinet",
+    abstract: "A direct-routing (LVS-DR) director on AF_XDP.")
+}
