@@ -16,12 +16,14 @@ let package = Package(
   targets: [
     // Structs and constants that bpf/*.c and Swift both read; header only.
     .target(name: "CDirectorABI"),
+    // The prefetch instruction and memfd: what Swift has no word for.
+    .target(name: "CMachine"),
     // libxdp, libbpf, if_xdp.h, sched.h: only what Swift cannot import by itself.
     .target(
       name: "CXDP", dependencies: ["CDirectorABI"],
       linkerSettings: [.linkedLibrary("xdp"), .linkedLibrary("bpf"), .linkedLibrary("elf")]),
     // All that a packet meets: wire formats, the decision, rings, sockets, the pinned thread.
-    .target(name: "DataPlane", dependencies: ["CXDP", "CDirectorABI"]),
+    .target(name: "DataPlane", dependencies: ["CXDP", "CMachine", "CDirectorABI"]),
     // libnl-route: the kernel's neighbours, links, addresses and routes.
     .systemLibrary(
       name: "CNetlink", pkgConfig: "libnl-route-3.0",

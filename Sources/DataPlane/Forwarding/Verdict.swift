@@ -5,7 +5,7 @@
 public typealias EgressIndex = UInt8
 
 /// Why a frame was not forwarded. Every reason is counted per worker.
-public enum DropReason: UInt8, CaseIterable, Sendable {
+public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   /// Shorter than the headers it announces, or a descriptor outside the UMEM.
   case truncated
   /// Not IPv4 or IPv6 under at most two VLAN tags.

@@ -19,10 +19,14 @@ public enum ConnectionState: UInt8, CaseIterable, Sendable {
 
   /// Whether `ipvsadm -L` counts it as active: modern kernels' `tcp_state_active_table`.
   public var isActive: Bool {
-    switch self {
-    case .established, .synSent, .synReceived, .synAck: true
-    default: false
-    }
+    Self.isActive(rawValue: rawValue)
+  }
+
+  /// `isActive` by raw value, as records keep it.
+  @inline(__always) static func isActive(rawValue: UInt8) -> Bool {
+    let active: UInt16 = 1 << established.rawValue | 1 << synSent.rawValue | 1 << synReceived.rawValue
+      | 1 << synAck.rawValue
+    return active &>> UInt16(rawValue & 0xf) & 1 != 0
   }
 
   /// The word in the state column of `ipvsadm -Lc`.

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What Swift has no word for: the prefetch instruction, and memory behind a file. */
+#ifndef MARTINET_MACHINE_H
+#define MARTINET_MACHINE_H
+
+#include <stddef.h>
+
+/* Start loading the cache line at `address` for a read, into every level. */
+static inline __attribute__((always_inline)) void machine_prefetch(const void *address)
+{
+	__builtin_prefetch(address, 0, 3);
+}
+
+/*
+ * A new memfd of `bytes` with all its pages reserved, close-on-exec; from huge pages if `huge`.
+ * Returns the descriptor, or -1 with errno. memfd_create and fallocate hide behind _GNU_SOURCE.
+ */
+int machine_memory_file(const char *name, size_t bytes, int huge);
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension ConnectionState {
+  /// `tcp_states` of the kernel's ip_vs_proto_tcp.c for a director that sees one direction
+  /// (its INPUT-ONLY rows), a column per state from `.none` to `.synAck`.
+  private static let inputOnly: [[ConnectionState]] = [
+    /* SYN */
+    [
+      .synReceived, .established, .established, .synReceived, .synReceived, .synReceived,
+      .synReceived, .synReceived, .synReceived, .synReceived, .synReceived,
+    ],
+    /* FIN */
+    [
+      .close, .finWait, .synSent, .timeWait, .finWait, .timeWait, .close, .closeWait, .lastAck,
+      .listen, .timeWait,
+    ],
+    /* ACK */
+    [
+      .established, .established, .synSent, .established, .finWait, .timeWait, .close, .closeWait,
+      .close, .listen, .established,
+    ],
+    /* RST */
+    [
+      .close, .close, .close, .synReceived, .close, .close, .close, .close, .lastAck, .listen,
+      .close,
+    ],
+  ]
+
+  /// The state after `event`.
+  public func next(on event: ConnectionEvent) -> ConnectionState {
+    switch (self, event) {
+    case (_, .datagram): .udp
+    case (.udp, _): .udp
+    case (_, .nothing): .close
+    default: Self.inputOnly[Int(event.rawValue)][Int(rawValue)]
+    }
+  }
+}
+
+/// What a packet does to its connection's record, as the packet loop reads it: one octet per
+/// (event, state) in 128 octets.
+///
+/// The low four bits are the next state. The high bit sends the packet out of line: the state
+/// changes, or it is a SYN, which may schedule anew.
+struct StateTransition: BitwiseCopyable {
+  let rawValue: UInt8
+
+  static let tableBytes = 8 * 16
+  private static let outOfLine: UInt8 = 0x80
+
+  @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  private init(from state: ConnectionState, on event: ConnectionEvent) {
+    let next = state.next(on: event)
+    let isRare = next != state || event == .syn
+    rawValue = next.rawValue | (isRare ? Self.outOfLine : 0)
+  }
+
+  @inline(__always) var staysInLine: Bool { rawValue & Self.outOfLine == 0 }
+  @inline(__always) var nextState: UInt8 { rawValue & 0xf }
+
+  /// Offset of (event, state) in the table.
+  @inline(__always) static func offset(event: UInt8, state: UInt8) -> Int {
+    Int(event & 7) &* 16 &+ Int(state & 0xf)
+  }
+
+  static func fillTable(at table: UnsafeMutableRawPointer) {
+    for event in 0..<UInt8(6) {
+      for state in ConnectionState.allCases {
+        let transition = StateTransition(from: state, on: ConnectionEvent(rawValue: event))
+        table.storeBytes(
+          of: transition.rawValue, toByteOffset: offset(event: event, state: state.rawValue),
+          as: UInt8.self)
+      }
+    }
+  }
+}

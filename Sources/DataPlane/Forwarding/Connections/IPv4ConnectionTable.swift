@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// IPv4 connections: cache lines of four entries, the neighbour line takes the overflow.
+///
+/// A line is four keys, then four metas, so that one line answers a hit. A key is client address,
+/// client port and service number; zero is a vacant entry. One worker writes; others may read
+/// entries with two relaxed loads and check the key again.
+///
+/// ```
+/// line:  | key 0 | key 1 | key 2 | key 3 | meta 0 | meta 1 | meta 2 | meta 3 |   64 octets
+/// ```
+struct IPv4ConnectionTable: BitwiseCopyable {
+  static let entriesPerLine = 4
+  static let lineBytes = 64
+
+  let base: UnsafeMutableRawPointer
+  /// A power of two, at least 2, minus one.
+  let lineMask: UInt64
+
+  var lineCount: Int { Int(lineMask) + 1 }
+
+  @inline(__always)
+  static func key(client: UInt32, port: UInt16, service: UInt16) -> UInt64 {
+    UInt64(client) &<< 32 | UInt64(port) &<< 16 | UInt64(service)
+  }
+
+  /// Where an entry lies: its line and its place in it.
+  struct Position: BitwiseCopyable {
+    var key: UnsafeMutablePointer<UInt64>
+
+    @inline(__always) var meta: UnsafeMutablePointer<UInt64> { key + 4 }
+  }
+
+  @inline(__always) func line(_ index: UInt64) -> UnsafeMutableRawPointer {
+    base + Int(truncatingIfNeeded: (index & lineMask) &* UInt64(Self.lineBytes))
+  }
+
+  /// The entry of `key` in one line.
+  @inline(__always)
+  static func find(_ key: UInt64, in line: UnsafeMutableRawPointer) -> Position? {
+    let keys = line.assumingMemoryBound(to: UInt64.self)
+    let matches =
+      (keys[0] == key ? 1 : 0) | (keys[1] == key ? 2 : 0) | (keys[2] == key ? 4 : 0)
+      | (keys[3] == key ? 8 : 0)
+    if _slowPath(matches == 0) { return nil }
+    return Position(key: keys + matches.trailingZeroBitCount)
+  }
+
+  /// The line that takes the overflow of `line`. Lines lie in pairs of 128 octets.
+  @inline(__always)
+  static func neighbour(of line: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes))!
+  }
+
+  /// The entry of `key` in `line` or its neighbour.
+  static func findInPair(_ key: UInt64, _ line: UnsafeMutableRawPointer) -> Position? {
+    find(key, in: line) ?? find(key, in: neighbour(of: line))
+  }
+
+  /// An entry of `line` or its neighbour that is vacant, else one that has expired.
+  static func free(_ line: UnsafeMutableRawPointer, now: Tick) -> Position? {
+    var expired: Position?
+    var line = line
+    for _ in 0..<2 {
+      let keys = line.assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<entriesPerLine {
+        let position = Position(key: keys + slot)
+        if position.key.pointee == 0 { return position }
+        if expired == nil, ConnectionMeta(rawValue: position.meta.pointee).isExpired(at: now) {
+          expired = position
+        }
+      }
+      line = neighbour(of: line)
+    }
+    return expired
+  }
+}

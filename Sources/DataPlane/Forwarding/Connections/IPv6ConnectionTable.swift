@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An IPv6 connection's key: the client's address, and its port with the service's number.
+struct IPv6ConnectionKey: BitwiseCopyable {
+  var high: UInt64
+  var low: UInt64
+  /// Client port (bits 16…31) and service number (0…15); never zero.
+  var transport: UInt64
+
+  @inline(__always) init(high: UInt64, low: UInt64, port: UInt16, service: UInt16) {
+    self.high = high
+    self.low = low
+    transport = UInt64(port) &<< 16 | UInt64(service)
+  }
+}
+
+/// IPv6 connections: cache lines of two 32-octet entries, the neighbour line takes the overflow.
+///
+/// An entry is the client's address, port and service (zero: vacant), and a `ConnectionMeta`. The
+/// rules for writers and readers are those of `IPv4ConnectionTable`.
+struct IPv6ConnectionTable: BitwiseCopyable {
+  static let entriesPerLine = 2
+  static let entryBytes = 32
+  static let lineBytes = 64
+
+  let base: UnsafeMutableRawPointer
+  /// A power of two, at least 2, minus one.
+  let lineMask: UInt64
+
+  var lineCount: Int { Int(lineMask) + 1 }
+
+  /// Where an entry lies.
+  struct Position: BitwiseCopyable {
+    /// high, low, transport, meta.
+    var words: UnsafeMutablePointer<UInt64>
+
+    @inline(__always) var transport: UnsafeMutablePointer<UInt64> { words + 2 }
+    @inline(__always) var meta: UnsafeMutablePointer<UInt64> { words + 3 }
+
+    /// Address first, transport last: a reader that sees the transport sees the address.
+    func store(_ key: IPv6ConnectionKey) {
+      words[0] = key.high
+      words[1] = key.low
+      words[2] = key.transport
+    }
+  }
+
+  @inline(__always) func line(_ index: UInt64) -> UnsafeMutableRawPointer {
+    base + Int(truncatingIfNeeded: (index & lineMask) &* UInt64(Self.lineBytes))
+  }
+
+  /// The entry of `key` in one line.
+  @inline(__always)
+  static func find(_ key: IPv6ConnectionKey, in line: UnsafeMutableRawPointer) -> Position? {
+    let words = line.assumingMemoryBound(to: UInt64.self)
+    if words[0] == key.high && words[1] == key.low && words[2] == key.transport {
+      return Position(words: words)
+    }
+    if words[4] == key.high && words[5] == key.low && words[6] == key.transport {
+      return Position(words: words + 4)
+    }
+    return nil
+  }
+
+  /// The line that takes the overflow of `line`. Lines lie in pairs of 128 octets.
+  @inline(__always)
+  static func neighbour(of line: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes))!
+  }
+
+  /// The entry of `key` in `line` or its neighbour.
+  static func findInPair(
+    _ key: IPv6ConnectionKey, _ line: UnsafeMutableRawPointer
+  ) -> Position? {
+    find(key, in: line) ?? find(key, in: neighbour(of: line))
+  }
+
+  /// An entry of `line` or its neighbour that is vacant, else one that has expired.
+  static func free(_ line: UnsafeMutableRawPointer, now: Tick) -> Position? {
+    var expired: Position?
+    var line = line
+    for _ in 0..<2 {
+      let words = line.assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<entriesPerLine {
+        let position = Position(words: words + slot * 4)
+        if position.transport.pointee == 0 { return position }
+        if expired == nil, ConnectionMeta(rawValue: position.meta.pointee).isExpired(at: now) {
+          expired = position
+        }
+      }
+      line = neighbour(of: line)
+    }
+    return expired
+  }
+}

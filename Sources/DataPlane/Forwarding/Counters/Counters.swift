@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// What one worker forwarded to one real server of one service, and how many of its connections
+/// there are; 32 octets, one writer.
+struct RealServerCounters: BitwiseCopyable {
+  var packets: UInt64
+  /// Octets from the IP header on, as IPVS counts them.
+  var bytes: UInt64
+  var connections: UInt64
+  /// Records in a state that `ConnectionState.isActive` names, and all others.
+  var active: UInt32
+  var inactive: UInt32
+}
+
+/// Counters of one worker that belong to no real server.
+enum ForwarderCounter: Int {
+  /// Frames forwarded by hash because both lines of their connection were full.
+  case unrecorded = 0
+  /// SYNs and datagrams that moved an existing record to another real server.
+  case rescheduled
+  /// Records freed after their idle time.
+  case expired
+  case ipv4Connections
+  case ipv6Connections
+  /// Generation of the snapshot in use.
+  case adoptedGeneration
+  /// A full sweep began and ended under this generation or a later one.
+  case sweptGeneration
+  /// `DropReason`s follow, by raw value.
+  case firstDrop
+
+  static let count = firstDrop.rawValue + 256
+}
+
+/// One writer, any reader: a relaxed load and store compile to one increment in memory.
+struct CounterBlock: BitwiseCopyable {
+  let base: UnsafeMutablePointer<UInt64>
+
+  @inline(__always) private func cell(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    UnsafeMutableRawPointer(base + index).assumingMemoryBound(to: Atomic<UInt64>.self)
+  }
+
+  @inline(__always) func load(_ counter: ForwarderCounter) -> UInt64 {
+    cell(counter.rawValue).pointee.load(ordering: .relaxed)
+  }
+
+  @inline(__always) func store(_ value: UInt64, to counter: ForwarderCounter) {
+    cell(counter.rawValue).pointee.store(value, ordering: .relaxed)
+  }
+
+  @inline(__always) func add(_ amount: Int64, to counter: ForwarderCounter) {
+    store(load(counter) &+ UInt64(bitPattern: amount), to: counter)
+  }
+
+  @inline(__always) func countDrop(_ reason: UInt8) {
+    let cell = cell(ForwarderCounter.firstDrop.rawValue &+ Int(reason))
+    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+  }
+
+  func drops(_ reason: DropReason) -> UInt64 {
+    cell(ForwarderCounter.firstDrop.rawValue + Int(reason.rawValue)).pointee
+      .load(ordering: .relaxed)
+  }
+}

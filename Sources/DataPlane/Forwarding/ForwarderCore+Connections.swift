@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What happens less than once per packet: connections open, change state, move, close.
+extension ForwarderCore {
+  /// Decides a packet whose record needs more than a refresh.
+  @inline(never)
+  static func settle(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ record: UnsafeMutablePointer<UInt64>, _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
+  ) {
+    let meta = ConnectionMeta(rawValue: record.pointee)
+    let isExpired = meta.isExpired(at: batch.now)
+    let status = core.pointee.status(of: meta.realServer)
+    if isExpired || core.pointee.schedulesAnew(meta, status, facts) {
+      guard facts.event.opensConnection else { return drop(core, batch, facts, .noConnection) }
+      guard let realServer = schedule(core, facts.service) else {
+        return drop(core, batch, facts, .noRealServer)
+      }
+      core.pointee.uncount(meta)
+      core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
+      record.pointee = core.pointee.opened(realServer, facts, batch.now).rawValue
+      return transmit(core, batch, realServer, frame, facts)
+    }
+    guard status == .live else {
+      return drop(
+        core, batch, facts, status == .unresolved ? .neighborUnresolved : .realServerRemoved)
+    }
+    let transition = core.pointee.transition(meta.state, facts.event)
+    core.pointee.recount(meta.realServer, from: meta.state, to: transition.nextState)
+    let idle = core.pointee.content.pointee.timeouts[Int(transition.nextState)]
+    record.pointee =
+      ConnectionMeta(
+        realServer: meta.realServer, state: transition.nextState,
+        expiry: batch.now.advanced(byMilliseconds: idle)
+      ).rawValue
+    transmit(core, batch, meta.realServer, frame, facts)
+  }
+
+  /// Whether a packet may leave the real server its record names.
+  ///
+  /// A SYN may when the old connection is over or its real server takes no new ones
+  /// (`is_new_conn_expected` with conn_reuse_mode 1 and 2, and never a delayed SYN); a datagram
+  /// when its real server is gone, since no one else would ever release it.
+  private func schedulesAnew(
+    _ meta: ConnectionMeta, _ status: NextHop.Status, _ facts: PacketFacts
+  ) -> Bool {
+    switch facts.event {
+    case .syn:
+      let isOver =
+        meta.state == ConnectionState.timeWait.rawValue
+        || meta.state == ConnectionState.close.rawValue
+        || meta.state == ConnectionState.finWait.rawValue
+      return isOver || status != .live || !takesConnections(meta.realServer)
+    case .datagram:
+      return status != .live
+    default:
+      return false
+    }
+  }
+
+  /// Pass 3: the IPv4 packets that found no entry in their first line, in order.
+  @inline(never)
+  static func openIPv4(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ missCount: Int
+  ) {
+    for miss in 0..<missCount {
+      let packet = core.pointee.ipv4Packets[Int(core.pointee.misses[miss])]
+      if let position = IPv4ConnectionTable.findInPair(packet.key, packet.line) {
+        settle(core, batch, position.meta, packet.frame, packet.facts)
+        continue
+      }
+      guard let position = IPv4ConnectionTable.free(packet.line, now: batch.now) else {
+        forwardUnrecorded(core, batch, packet.frame, packet.facts, hash: packet.key)
+        continue
+      }
+      guard let realServer = choose(core, batch, packet.facts) else { continue }
+      core.pointee.vacate(position.key, position.meta, .ipv4Connections)
+      position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
+      position.key.pointee = packet.key
+      core.pointee.counters.add(1, to: .ipv4Connections)
+      transmit(core, batch, realServer, packet.frame, packet.facts)
+    }
+  }
+
+  /// Pass 3 for IPv6.
+  @inline(never)
+  static func openIPv6(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ missCount: Int
+  ) {
+    for miss in 0..<missCount {
+      let packet = core.pointee.ipv6Packets[Int(core.pointee.misses[miss])]
+      if let position = IPv6ConnectionTable.findInPair(packet.key, packet.line) {
+        settle(core, batch, position.meta, packet.frame, packet.facts)
+        continue
+      }
+      guard let position = IPv6ConnectionTable.free(packet.line, now: batch.now) else {
+        let key = packet.key
+        forwardUnrecorded(
+          core, batch, packet.frame, packet.facts, hash: key.high ^ key.low ^ key.transport)
+        continue
+      }
+      guard let realServer = choose(core, batch, packet.facts) else { continue }
+      core.pointee.vacate(position.transport, position.meta, .ipv6Connections)
+      position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
+      position.store(packet.key)
+      core.pointee.counters.add(1, to: .ipv6Connections)
+      transmit(core, batch, realServer, packet.frame, packet.facts)
+    }
+  }
+
+  /// The real server of a new connection, or nil and the packet is dropped and counted.
+  @inline(__always)
+  private static func choose(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ facts: PacketFacts
+  ) -> UInt16? {
+    guard facts.event.opensConnection else {
+      drop(core, batch, facts, .noConnection)
+      return nil
+    }
+    guard let realServer = schedule(core, facts.service) else {
+      drop(core, batch, facts, .noRealServer)
+      return nil
+    }
+    return realServer
+  }
+
+  /// Both lines are full of live connections: the same client goes to the same real server by
+  /// hash as long as the list does not change, without a record.
+  private static func forwardUnrecorded(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, hash key: UInt64
+  ) {
+    let content = core.pointee.content
+    let service = content.pointee.services[Int(facts.service)]
+    let members = content.pointee.members + Int(service.firstMember)
+    guard service.heaviestAvailable > 0 else { return drop(core, batch, facts, .noRealServer) }
+    var place = UInt32(
+      truncatingIfNeeded: core.pointee.hashKey.hash(key) &>> 32 % UInt64(service.memberCount))
+    while !members[Int(place)].takesConnections { place = (place &+ 1) % service.memberCount }
+    core.pointee.counters.add(1, to: .unrecorded)
+    transmit(core, batch, members[Int(place)].realServer, frame, facts)
+  }
+
+  /// The scheduler's choice for `service`, or nil if no real server takes connections.
+  private static func schedule(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16
+  ) -> UInt16? {
+    let content = core.pointee.content
+    let record = content.pointee.services[Int(service)]
+    guard
+      let position = core.pointee.cursors[Int(service)].schedule(record, content.pointee.members)
+    else { return nil }
+    return content.pointee.members[Int(record.firstMember) &+ position].realServer
+  }
+
+  private static func transmit(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ realServer: UInt16,
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
+  ) {
+    let nextHop = core.pointee.content.pointee.nextHops[Int(realServer)]
+    core.pointee.realServers[Int(realServer)].packets &+= 1
+    core.pointee.realServers[Int(realServer)].bytes &+= UInt64(facts.ipBytes)
+    nextHop.rewrite(frame)
+    batch.verdicts[Int(facts.index)] = .forward(nextHop.egress)
+  }
+
+  @inline(__always)
+  private static func drop(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ facts: PacketFacts,
+    _ reason: DropReason
+  ) {
+    drop(core, batch, Int(facts.index), reason)
+  }
+}
+
+/// Records and their counts.
+extension ForwarderCore {
+  func status(of realServer: UInt16) -> NextHop.Status {
+    Int(realServer) < content.pointee.realServerCount
+      ? content.pointee.nextHops[Int(realServer)].status : .vacant
+  }
+
+  private func takesConnections(_ realServer: UInt16) -> Bool {
+    let placement = content.pointee.placements[Int(realServer)]
+    let service = content.pointee.services[Int(placement.service)]
+    guard placement.position < service.memberCount else { return false }
+    let member = content.pointee.members[Int(service.firstMember &+ placement.position)]
+    return member.realServer == realServer && member.takesConnections
+  }
+
+  private func transition(_ state: UInt8, _ event: ConnectionEvent) -> StateTransition {
+    StateTransition(
+      rawValue: content.pointee.transitions.load(
+        fromByteOffset: StateTransition.offset(event: event.rawValue, state: state),
+        as: UInt8.self))
+  }
+
+  /// The record of a connection that begins with this packet; counts it.
+  private func opened(
+    _ realServer: UInt16, _ facts: PacketFacts, _ now: Tick
+  ) -> ConnectionMeta {
+    let state = transition(ConnectionState.none.rawValue, facts.event).nextState
+    realServers[Int(realServer)].connections &+= 1
+    if ConnectionState.isActive(rawValue: state) {
+      realServers[Int(realServer)].active &+= 1
+    } else {
+      realServers[Int(realServer)].inactive &+= 1
+    }
+    let idle = content.pointee.timeouts[Int(state)]
+    return ConnectionMeta(
+      realServer: realServer, state: state, expiry: now.advanced(byMilliseconds: idle))
+  }
+
+  /// A record ends: its real server has one connection less.
+  func uncount(_ meta: ConnectionMeta) {
+    if ConnectionState.isActive(rawValue: meta.state) {
+      realServers[Int(meta.realServer)].active &-= 1
+    } else {
+      realServers[Int(meta.realServer)].inactive &-= 1
+    }
+  }
+
+  private func recount(_ realServer: UInt16, from old: UInt8, to new: UInt8) {
+    let (wasActive, isActive) =
+      (ConnectionState.isActive(rawValue: old), ConnectionState.isActive(rawValue: new))
+    guard wasActive != isActive else { return }
+    realServers[Int(realServer)].active &+= isActive ? 1 : UInt32.max
+    realServers[Int(realServer)].inactive &+= isActive ? UInt32.max : 1
+  }
+
+  /// Takes an expired record out, so that its entry can be written; a vacant one stays as it is.
+  func vacate(
+    _ key: UnsafeMutablePointer<UInt64>, _ record: UnsafeMutablePointer<UInt64>,
+    _ occupancy: ForwarderCounter
+  ) {
+    guard key.pointee != 0 else { return }
+    key.pointee = 0
+    uncount(ConnectionMeta(rawValue: record.pointee))
+    counters.add(1, to: .expired)
+    counters.add(-1, to: occupancy)
+  }
+}

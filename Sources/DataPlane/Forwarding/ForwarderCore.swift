@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An IPv4 packet between the passes, 32 octets.
+struct IPv4Packet: BitwiseCopyable {
+  var key: UInt64
+  var line: UnsafeMutableRawPointer
+  var frame: UnsafeMutableRawPointer
+  var facts: PacketFacts
+}
+
+/// An IPv6 packet between the passes, 48 octets.
+struct IPv6Packet: BitwiseCopyable {
+  var key: IPv6ConnectionKey
+  var line: UnsafeMutableRawPointer
+  var frame: UnsafeMutableRawPointer
+  var facts: PacketFacts
+}
+
+/// What both families keep of a packet besides its key.
+struct PacketFacts: BitwiseCopyable {
+  var service: UInt16
+  var ipBytes: UInt16
+  var event: ConnectionEvent
+  /// Place in the batch.
+  var index: UInt8
+
+  @inline(__always) init(_ transport: TransportFields, service: UInt16, index: Int) {
+    self.service = service
+    ipBytes = transport.ipBytes
+    event = transport.event
+    self.index = UInt8(truncatingIfNeeded: index)
+  }
+}
+
+/// A worker's forwarding state: raw pointers into memory that its `Forwarder` owns.
+struct ForwarderCore: BitwiseCopyable {
+  static let batchLimit = 64
+
+  var content: UnsafePointer<SnapshotContent>
+  var hashKey: HashKey
+  var ipv4: IPv4ConnectionTable
+  var ipv6: IPv6ConnectionTable
+  /// By `RealServerIndex`, 65 536 of them: an index in a record needs no check.
+  var realServers: UnsafeMutablePointer<RealServerCounters>
+  /// By `ServiceIndex`, 65 536 of them.
+  var cursors: UnsafeMutablePointer<SchedulerCursor>
+  var counters: CounterBlock
+  /// Scratch of one batch, `batchLimit` entries each.
+  var ipv4Packets: UnsafeMutablePointer<IPv4Packet>
+  var ipv6Packets: UnsafeMutablePointer<IPv6Packet>
+  var misses: UnsafeMutablePointer<UInt8>
+  var sweep: SweepPosition
+}

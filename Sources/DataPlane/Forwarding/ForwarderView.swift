@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// One real server's figures, of one worker or summed.
+public struct RealServerStatistics: Sendable, Equatable {
+  public var connections: UInt64 = 0
+  public var packets: UInt64 = 0
+  /// Octets from the IP header on.
+  public var bytes: UInt64 = 0
+  public var active: UInt32 = 0
+  public var inactive: UInt32 = 0
+
+  public init() {}
+
+  public static func += (left: inout Self, right: Self) {
+    left.connections &+= right.connections
+    left.packets &+= right.packets
+    left.bytes &+= right.bytes
+    left.active &+= right.active
+    left.inactive &+= right.inactive
+  }
+}
+
+/// One connection as it was when it was read.
+public struct ConnectionDescription: Sendable, Equatable {
+  public var client: IPAddress
+  public var clientPort: Port
+  public var service: ServiceIndex
+  public var realServer: RealServerIndex
+  public var state: ConnectionState
+  public var remainingMilliseconds: Int32
+}
+
+/// Where a listing of connections goes on: a line of the tables, IPv4 before IPv6.
+public struct ConnectionCursor: Sendable, Equatable {
+  public var line: Int
+  public init(line: Int = 0) { self.line = line }
+}
+
+/// What any thread may read of a `Forwarder` while it lives and works: relaxed loads that never
+/// hold it up. Figures of one moment may be a few packets apart.
+public struct ForwarderView: @unchecked Sendable {
+  private let ipv4: IPv4ConnectionTable
+  private let ipv6: IPv6ConnectionTable
+  private let realServers: UnsafeMutablePointer<RealServerCounters>
+  private let counters: CounterBlock
+
+  init(_ core: ForwarderCore) {
+    ipv4 = core.ipv4
+    ipv6 = core.ipv6
+    realServers = core.realServers
+    counters = core.counters
+  }
+
+  public func drops(_ reason: DropReason) -> UInt64 { counters.drops(reason) }
+  /// Frames forwarded by hash, without a record, because the table was full there.
+  public var unrecorded: UInt64 { counters.load(.unrecorded) }
+  /// Connections moved by a SYN or a datagram to another real server.
+  public var rescheduled: UInt64 { counters.load(.rescheduled) }
+  public var expired: UInt64 { counters.load(.expired) }
+  public var ipv4Connections: UInt64 { counters.load(.ipv4Connections) }
+  public var ipv6Connections: UInt64 { counters.load(.ipv6Connections) }
+  public var ipv4Entries: Int { ipv4.lineCount * IPv4ConnectionTable.entriesPerLine }
+  public var ipv6Entries: Int { ipv6.lineCount * IPv6ConnectionTable.entriesPerLine }
+  public var adoptedGeneration: UInt64 { counters.load(.adoptedGeneration) }
+  /// Every record was looked at since this generation was adopted.
+  public var sweptGeneration: UInt64 { counters.load(.sweptGeneration) }
+
+  public func statistics(of index: RealServerIndex) -> RealServerStatistics {
+    let counters = UnsafeMutableRawPointer(realServers + Int(index.rawValue))
+    func load64(_ offset: Int) -> UInt64 {
+      (counters + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
+        .load(ordering: .relaxed)
+    }
+    let records = load64(24)
+    var statistics = RealServerStatistics()
+    statistics.packets = load64(0)
+    statistics.bytes = load64(8)
+    statistics.connections = load64(16)
+    statistics.active = UInt32(truncatingIfNeeded: records)
+    statistics.inactive = UInt32(truncatingIfNeeded: records >> 32)
+    return statistics
+  }
+
+  /// Up to about `limit` live connections from `cursor` on; nil as the next cursor at the end.
+  ///
+  /// A connection that stays through the whole listing is listed once; others may be missed.
+  public func connections(
+    from cursor: ConnectionCursor, limit: Int, now: Tick
+  ) -> (connections: [ConnectionDescription], next: ConnectionCursor?) {
+    var found: [ConnectionDescription] = []
+    var line = max(0, cursor.line)
+    let lines = ipv4.lineCount + ipv6.lineCount
+    while line < lines, found.count < limit {
+      if line < ipv4.lineCount {
+        readIPv4(ipv4.line(UInt64(line)), now, into: &found)
+      } else {
+        readIPv6(ipv6.line(UInt64(line - ipv4.lineCount)), now, into: &found)
+      }
+      line += 1
+    }
+    return (found, line < lines ? ConnectionCursor(line: line) : nil)
+  }
+
+  private func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
+    UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
+      .load(ordering: .acquiring)
+  }
+
+  private func readIPv4(
+    _ line: UnsafeMutableRawPointer, _ now: Tick, into found: inout [ConnectionDescription]
+  ) {
+    let keys = line.assumingMemoryBound(to: UInt64.self)
+    for slot in 0..<IPv4ConnectionTable.entriesPerLine {
+      let position = IPv4ConnectionTable.Position(key: keys + slot)
+      let key = load(position.key)
+      let meta = ConnectionMeta(rawValue: load(position.meta))
+      guard key != 0, load(position.key) == key else { continue }
+      append(
+        .v4(IPv4Address(rawValue: UInt32(truncatingIfNeeded: key >> 32))),
+        transport: key & 0xffff_ffff, meta, now, to: &found)
+    }
+  }
+
+  private func readIPv6(
+    _ line: UnsafeMutableRawPointer, _ now: Tick, into found: inout [ConnectionDescription]
+  ) {
+    let words = line.assumingMemoryBound(to: UInt64.self)
+    for slot in 0..<IPv6ConnectionTable.entriesPerLine {
+      let position = IPv6ConnectionTable.Position(words: words + slot * 4)
+      let transport = load(position.transport)
+      let address = IPv6Address(high: load(position.words), low: load(position.words + 1))
+      let meta = ConnectionMeta(rawValue: load(position.meta))
+      guard transport != 0, load(position.transport) == transport else { continue }
+      append(.v6(address), transport: transport, meta, now, to: &found)
+    }
+  }
+
+  /// `transport`: client port in bits 16…31, service number in bits 0…15.
+  private func append(
+    _ client: IPAddress, transport: UInt64, _ meta: ConnectionMeta, _ now: Tick,
+    to found: inout [ConnectionDescription]
+  ) {
+    let remaining = meta.expiry.milliseconds(since: now)
+    guard remaining > 0, let state = ConnectionState(rawValue: meta.state) else { return }
+    found.append(
+      ConnectionDescription(
+        client: client, clientPort: Port(UInt16(truncatingIfNeeded: transport >> 16)),
+        service: ServiceIndex(rawValue: UInt16(truncatingIfNeeded: transport)),
+        realServer: RealServerIndex(rawValue: meta.realServer), state: state,
+        remainingMilliseconds: remaining))
+  }
+}

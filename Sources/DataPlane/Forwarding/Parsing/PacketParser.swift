@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the decision needs of an IPv4 packet.
+struct IPv4Fields: BitwiseCopyable {
+  var source: UInt32
+  var destination: UInt32
+  var transport: TransportFields
+}
+
+/// What the decision needs of an IPv6 packet.
+struct IPv6Fields: BitwiseCopyable {
+  var sourceHigh: UInt64
+  var sourceLow: UInt64
+  var destinationHigh: UInt64
+  var destinationLow: UInt64
+  var transport: TransportFields
+}
+
+struct TransportFields: BitwiseCopyable {
+  var sourcePort: UInt16
+  var destinationPort: UInt16
+  var ipProtocol: UInt8
+  var event: ConnectionEvent
+  /// Octets from the IP header to the end of the IP packet; padding of the frame excluded.
+  var ipBytes: UInt16
+}
+
+/// A parsed header or the reason why there is none. `reason` is meaningful where `fields` is nil.
+struct Parsed<Fields: BitwiseCopyable>: BitwiseCopyable {
+  var fields: Fields?
+  var reason: DropReason
+
+  @inline(__always) init(_ fields: Fields) {
+    self.fields = fields
+    reason = .truncated
+  }
+
+  @inline(__always) init(drop reason: DropReason) {
+    fields = nil
+    self.reason = reason
+  }
+}
+
+/// Reads untrusted frames. Every header is guarded once, then read at fixed offsets.
+enum PacketParser {
+  static let ethernetBytes = 14
+  private static let vlanTagBytes = 4
+  private static let maximumVLANTags = 2
+  /// RFC 8200 §4.1 names four extension headers that may stand before the transport header.
+  private static let maximumExtensionHeaders = 8
+
+  /// Where the network header starts behind at most two VLAN tags, and its type; nil if truncated.
+  static func networkHeader(_ frame: RawSpan) -> (offset: Int, type: EtherType)? {
+    var offset = ethernetBytes
+    for tags in 0...maximumVLANTags {
+      guard frame.byteCount >= offset else { return nil }
+      let type = EtherType(rawValue: frame.uint16(at: offset - 2))
+      let isTag = type == .vlan || type == .serviceVLAN
+      if !isTag || tags == maximumVLANTags { return (offset, type) }
+      offset += vlanTagBytes
+    }
+    return nil
+  }
+
+  /// RFC 791. `offset` is at most 22.
+  @inline(__always)
+  static func ipv4(_ frame: RawSpan, at offset: Int) -> Parsed<IPv4Fields> {
+    guard _fastPath(frame.byteCount >= offset &+ 20) else { return Parsed(drop: .truncated) }
+    let versionAndLength = frame.uint8(at: offset)
+    let headerBytes = Int(versionAndLength & 15) &* 4
+    let ipBytes = Int(frame.uint16(at: offset &+ 2))
+    guard _fastPath(versionAndLength &>> 4 == 4 && headerBytes >= 20 && ipBytes >= headerBytes)
+    else { return Parsed(drop: .badHeader) }
+    guard _fastPath(ipBytes <= frame.byteCount &- offset) else { return Parsed(drop: .truncated) }
+    // MF and the fragment offset; DF may be set.
+    guard _fastPath(frame.uint16(at: offset &+ 6) & 0x3fff == 0) else {
+      return Parsed(drop: .fragment)
+    }
+    let parsed = transport(
+      frame, at: offset &+ headerBytes, bytes: ipBytes &- headerBytes,
+      ipProtocol: frame.uint8(at: offset &+ 9), ipBytes: ipBytes)
+    guard let transport = parsed.fields else { return Parsed(drop: parsed.reason) }
+    return Parsed(
+      IPv4Fields(
+        source: frame.uint32(at: offset &+ 12), destination: frame.uint32(at: offset &+ 16),
+        transport: transport))
+  }
+
+  /// RFC 8200. `offset` is at most 22.
+  @inline(__always)
+  static func ipv6(_ frame: RawSpan, at offset: Int) -> Parsed<IPv6Fields> {
+    guard _fastPath(frame.byteCount >= offset &+ 40) else { return Parsed(drop: .truncated) }
+    guard _fastPath(frame.uint8(at: offset) &>> 4 == 6) else { return Parsed(drop: .badHeader) }
+    let payloadBytes = Int(frame.uint16(at: offset &+ 4))
+    guard _fastPath(payloadBytes <= frame.byteCount &- offset &- 40) else {
+      return Parsed(drop: .truncated)
+    }
+    let nextHeader = frame.uint8(at: offset &+ 6)
+    let end = offset &+ 40 &+ payloadBytes
+    let parsed: Parsed<TransportFields>
+    if _fastPath(
+      nextHeader == IPProtocol.tcp.rawValue || nextHeader == IPProtocol.udp.rawValue)
+    {
+      parsed = transport(
+        frame, at: offset &+ 40, bytes: payloadBytes, ipProtocol: nextHeader,
+        ipBytes: payloadBytes &+ 40)
+    } else {
+      parsed = behindExtensions(frame, at: offset &+ 40, end: end, first: nextHeader, offset)
+    }
+    guard let transport = parsed.fields else { return Parsed(drop: parsed.reason) }
+    return Parsed(
+      IPv6Fields(
+        sourceHigh: frame.uint64(at: offset &+ 8), sourceLow: frame.uint64(at: offset &+ 16),
+        destinationHigh: frame.uint64(at: offset &+ 24),
+        destinationLow: frame.uint64(at: offset &+ 32), transport: transport))
+  }
+
+  /// Hop-by-hop options, routing and destination options are skipped, RFC 8200 §4.
+  @inline(never)
+  private static func behindExtensions(
+    _ frame: RawSpan, at start: Int, end: Int, first: UInt8, _ networkOffset: Int
+  ) -> Parsed<TransportFields> {
+    var offset = start
+    var header = first
+    for _ in 0..<maximumExtensionHeaders {
+      switch header {
+      case 6, 17:
+        return transport(
+          frame, at: offset, bytes: end - offset, ipProtocol: header, ipBytes: end - networkOffset)
+      case 0, 43, 60:
+        guard end - offset >= 8 else { return Parsed(drop: .truncated) }
+        header = frame.uint8(at: offset)
+        offset += (Int(frame.uint8(at: offset + 1)) + 1) * 8
+      case 44:
+        return Parsed(drop: .fragment)
+      default:
+        return Parsed(drop: .unknownProtocol)
+      }
+    }
+    return Parsed(drop: .badHeader)
+  }
+
+  /// Ports and event of a TCP (RFC 9293) or UDP (RFC 768) header of which `bytes` are there.
+  @inline(__always)
+  private static func transport(
+    _ frame: RawSpan, at offset: Int, bytes: Int, ipProtocol: UInt8, ipBytes: Int
+  ) -> Parsed<TransportFields> {
+    let event: ConnectionEvent
+    if _fastPath(ipProtocol == IPProtocol.tcp.rawValue) {
+      guard _fastPath(bytes >= 20) else { return Parsed(drop: .truncated) }
+      event = .tcp(flags: frame.uint8(at: offset &+ 13))
+    } else if ipProtocol == IPProtocol.udp.rawValue {
+      guard bytes >= 8 else { return Parsed(drop: .truncated) }
+      event = .datagram
+    } else {
+      return Parsed(drop: .unknownProtocol)
+    }
+    return Parsed(
+      TransportFields(
+        sourcePort: frame.uint16(at: offset), destinationPort: frame.uint16(at: offset &+ 2),
+        ipProtocol: ipProtocol, event: event, ipBytes: UInt16(truncatingIfNeeded: ipBytes)))
+  }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where one worker stands in one service's list of real servers.
+///
+/// Each worker has its own: with several queues, each queue goes round by itself.
+struct SchedulerCursor: BitwiseCopyable {
+  /// Position of the last choice counted from 1; 0 stands for the head of the list.
+  var place: UInt32
+  /// `mark->cw` of ip_vs_wrr.c.
+  var currentWeight: UInt32
+
+  /// The position of the next real server, or nil if none takes connections.
+  mutating func schedule(
+    _ service: ServiceRecord, _ members: UnsafeMutablePointer<Member>
+  ) -> Int? {
+    let members = members + Int(service.firstMember)
+    return service.scheduler == .wrr
+      ? weightedRoundRobin(service, members) : roundRobin(service, members)
+  }
+
+  /// `ip_vs_rr_schedule`: the next one after the last choice that takes connections.
+  private mutating func roundRobin(
+    _ service: ServiceRecord, _ members: UnsafeMutablePointer<Member>
+  ) -> Int? {
+    var candidate = place
+    for _ in 0..<service.memberCount {
+      candidate = candidate >= service.memberCount ? 1 : candidate &+ 1
+      if members[Int(candidate) &- 1].takesConnections {
+        place = candidate
+        return Int(candidate) &- 1
+      }
+    }
+    return nil
+  }
+
+  /// `ip_vs_wrr_schedule`: interleaved, from the greatest weight down in steps of the greatest
+  /// common divisor.
+  ///
+  /// The kernel walks the list once per step even where every server that heavy is unavailable;
+  /// here those steps are taken at once, which chooses the same and bounds a decision to two
+  /// walks.
+  private mutating func weightedRoundRobin(
+    _ service: ServiceRecord, _ members: UnsafeMutablePointer<Member>
+  ) -> Int? {
+    let heaviest = service.heaviestAvailable
+    guard heaviest > 0 else { return nil }
+    var candidate = place
+    while true {
+      while candidate < service.memberCount {
+        candidate &+= 1
+        let member = members[Int(candidate) &- 1]
+        if member.takesConnections, member.weight >= currentWeight {
+          place = candidate
+          return Int(candidate) &- 1
+        }
+      }
+      candidate = 0
+      let step = service.weightStep
+      currentWeight = currentWeight > step ? currentWeight &- step : service.firstWeight
+      // Every threshold of a round is 1 more than a multiple of the step.
+      if currentWeight > heaviest { currentWeight = (heaviest &- 1) / step &* step &+ 1 }
+    }
+  }
+
+  /// What LVS does to its mark when a service's list changes: `ip_vs_rr_del_dest`,
+  /// `ip_vs_wrr_dest_changed`.
+  ///
+  /// - Parameters:
+  ///   - old: the service as this worker knew it, nil if it did not.
+  mutating func follow(
+    from old: ServiceRecord?, in oldContent: SnapshotContent, to service: ServiceRecord,
+    in content: SnapshotContent
+  ) {
+    guard let old, old.scheduler == service.scheduler else {
+      self = SchedulerCursor(place: 0, currentWeight: service.firstWeight)
+      return
+    }
+    switch service.scheduler {
+    case .wrr:
+      place = 0
+      if currentWeight > service.firstWeight || currentWeight == 0 {
+        currentWeight = service.firstWeight
+      } else if service.weightStep > 1 {
+        currentWeight = currentWeight / service.weightStep * service.weightStep + 1
+      }
+    default:
+      place = Self.survivor(of: place, old, oldContent, service, content)
+    }
+  }
+
+  /// The place in the new list of the last choice, or of the nearest one before it in the old list
+  /// that is still there, or the head.
+  private static func survivor(
+    of place: UInt32, _ old: ServiceRecord, _ oldContent: SnapshotContent,
+    _ service: ServiceRecord, _ content: SnapshotContent
+  ) -> UInt32 {
+    let oldMembers = oldContent.members + Int(old.firstMember)
+    let members = content.members + Int(service.firstMember)
+    var place = min(place, old.memberCount)
+    while place > 0 {
+      let realServer = oldMembers[Int(place) - 1].realServer
+      if Int(realServer) < content.realServerCount {
+        let position = content.placements[Int(realServer)].position
+        if position < service.memberCount, members[Int(position)].realServer == realServer {
+          return position + 1
+        }
+      }
+      place -= 1
+    }
+    return 0
+  }
+}

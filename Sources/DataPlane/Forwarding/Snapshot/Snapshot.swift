@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is wrong with a specification. The control plane checks its input first, so each of these
+/// is a defect of the caller.
+public enum SnapshotError: Error, Equatable {
+  case serviceIndexReserved
+  case duplicateService(VirtualServiceKey)
+  case duplicateServiceIndex(ServiceIndex)
+  case realServerIndexReserved
+  case duplicateRealServerIndex(RealServerIndex)
+  case unknownEgress(EgressIndex)
+}
+
+/// The immutable tables that workers forward by, in one allocation.
+///
+/// Compiled by the control plane, published to workers as a pointer, freed when the last reference
+/// goes: the publisher keeps it until every worker has taken a newer one.
+public final class Snapshot: @unchecked Sendable {
+  public let generation: UInt64
+  let content: UnsafePointer<SnapshotContent>
+  private let memory: UnsafeMutableRawPointer
+
+  public init(_ specification: SnapshotSpecification, generation: UInt64) throws(SnapshotError) {
+    try Self.validate(specification)
+    self.generation = generation
+    let sizes = Sizes(specification)
+    memory = .allocate(byteCount: sizes.total, alignment: 64)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: sizes.total)
+    let content = sizes.content(at: memory, generation: generation)
+    Self.fill(content.pointee, from: specification)
+    self.content = UnsafePointer(content)
+  }
+
+  deinit { memory.deallocate() }
+
+  private static func validate(_ specification: SnapshotSpecification) throws(SnapshotError) {
+    var keys = Set<VirtualServiceKey>()
+    var services = Set<ServiceIndex>()
+    var realServers = Set(specification.retirements.keys)
+    for service in specification.services {
+      guard service.index.rawValue != 0 else { throw .serviceIndexReserved }
+      guard keys.insert(service.key).inserted else { throw .duplicateService(service.key) }
+      guard services.insert(service.index).inserted else {
+        throw .duplicateServiceIndex(service.index)
+      }
+      for realServer in service.realServers {
+        guard realServer.index.rawValue != 0 else { throw .realServerIndexReserved }
+        guard realServers.insert(realServer.index).inserted else {
+          throw .duplicateRealServerIndex(realServer.index)
+        }
+        guard Int(realServer.egress) < specification.egressMACAddresses.count else {
+          throw .unknownEgress(realServer.egress)
+        }
+      }
+    }
+  }
+
+  private static func fill(_ content: SnapshotContent, from specification: SnapshotSpecification) {
+    StateTransition.fillTable(at: content.transitions)
+    for state in ConnectionState.allCases {
+      // Half the range of a tick bounds what can be compared: 24 days.
+      content.timeouts[Int(state.rawValue)] =
+        min(specification.timeouts[state], UInt32(Int32.max) / 1000) * 1000
+    }
+    for (index, retirement) in specification.retirements {
+      content.nextHops[Int(index.rawValue)].status =
+        switch retirement {
+        case .removed: .removed
+        case .retired: .retired
+        }
+    }
+    var firstMember = 0
+    for service in specification.services {
+      let members = service.realServers.map(Member.init)
+      (content.members + firstMember).initialize(from: members, count: members.count)
+      insert(service, members, into: content, firstMember: firstMember)
+      firstMember += members.count
+      for (position, realServer) in service.realServers.enumerated() {
+        content.placements[Int(realServer.index.rawValue)] = Placement(
+          service: service.index.rawValue, position: UInt32(position))
+        content.nextHops[Int(realServer.index.rawValue)] = NextHop(
+          destination: realServer.macAddress ?? MACAddress(rawValue: 0),
+          source: specification.egressMACAddresses[Int(realServer.egress)],
+          egress: realServer.egress,
+          status: realServer.macAddress == nil ? .unresolved : .live)
+      }
+    }
+  }
+
+  private static func insert(
+    _ service: SnapshotSpecification.Service, _ members: [Member], into content: SnapshotContent,
+    firstMember: Int
+  ) {
+    content.services[Int(service.index.rawValue)] = ServiceRecord(
+      firstMember: UInt32(firstMember), members: members, revision: service.revision,
+      scheduler: SchedulerCode(service.scheduler))
+    let (port, ipProtocol) = (service.key.port.rawValue, service.key.ipProtocol.rawValue)
+    switch service.key.address {
+    case .v4(let address):
+      content.ipv4Services.insert(
+        IPv4ServiceTable.key(address.rawValue, port, ipProtocol), service: service.index)
+    case .v6(let address):
+      content.ipv6Services.insert(
+        address, IPv6ServiceTable.transport(port, ipProtocol), service: service.index)
+    }
+  }
+}
+
+/// The sections of a snapshot's allocation, each on its own cache line.
+private struct Sizes {
+  private var ipv4Slots = 0
+  private var ipv6Slots = 0
+  private var services = 0
+  private var members = 0
+  private var realServers = 0
+  private(set) var total = 0
+
+  init(_ specification: SnapshotSpecification) {
+    let families = specification.services.count {
+      if case .v4 = $0.key.address { true } else { false }
+    }
+    ipv4Slots = Self.slots(families)
+    ipv6Slots = Self.slots(specification.services.count - families)
+    services = Int(specification.services.map(\.index.rawValue).max() ?? 0) + 1
+    members = specification.services.reduce(0) { $0 + $1.realServers.count }
+    let listed = specification.services.lazy.flatMap(\.realServers).map(\.index.rawValue).max() ?? 0
+    let gone = specification.retirements.keys.map(\.rawValue).max() ?? 0
+    realServers = Int(max(listed, gone)) + 1
+    var end = UnsafeMutableRawPointer(bitPattern: 64)!
+    _ = place(&end, generation: 0)
+    total = Int(bitPattern: end) - 64
+  }
+
+  /// A power of two with at most half of the slots taken.
+  private static func slots(_ count: Int) -> Int {
+    var slots = 16
+    while slots < count * 2 { slots *= 2 }
+    return slots
+  }
+
+  func content(
+    at memory: UnsafeMutableRawPointer, generation: UInt64
+  ) -> UnsafeMutablePointer<SnapshotContent> {
+    let head = memory.bindMemory(to: SnapshotContent.self, capacity: 1)
+    var end = memory
+    head.initialize(to: place(&end, generation: generation))
+    return head
+  }
+
+  private func place(
+    _ end: inout UnsafeMutableRawPointer, generation: UInt64
+  ) -> SnapshotContent {
+    func section<Element>(_ count: Int, of type: Element.Type) -> UnsafeMutablePointer<Element> {
+      let start = end
+      end = (end + count * MemoryLayout<Element>.stride).alignedUp(toMultipleOf: 64)
+      return UnsafeMutablePointer(bitPattern: UInt(bitPattern: start))!
+    }
+    _ = section(1, of: SnapshotContent.self)
+    return SnapshotContent(
+      generation: generation,
+      ipv4Services: IPv4ServiceTable(
+        slots: section(ipv4Slots, of: IPv4ServiceTable.Slot.self), mask: UInt64(ipv4Slots - 1)),
+      ipv6Services: IPv6ServiceTable(
+        slots: section(ipv6Slots, of: IPv6ServiceTable.Slot.self), mask: UInt64(ipv6Slots - 1)),
+      services: section(services, of: ServiceRecord.self), serviceCount: services,
+      members: section(members, of: Member.self),
+      nextHops: section(realServers, of: NextHop.self),
+      placements: section(realServers, of: Placement.self), realServerCount: realServers,
+      timeouts: section(16, of: UInt32.self),
+      transitions: UnsafeMutableRawPointer(
+        section(StateTransition.tableBytes, of: UInt8.self)))
+  }
+}

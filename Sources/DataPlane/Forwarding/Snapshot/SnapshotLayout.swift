@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How frames reach one real server; 16 octets, the only snapshot line a hit touches besides the
+/// service table.
+struct NextHop: BitwiseCopyable {
+  /// The first twelve octets of the outgoing frame, as they lie in memory: the real server's MAC
+  /// address, then the egress interface's.
+  var addressesLow: UInt64
+  var addressesHigh: UInt32
+  var egress: EgressIndex
+  var status: Status
+  private var padding: UInt16 = 0
+
+  struct Status: RawRepresentable, BitwiseCopyable, Equatable {
+    var rawValue: UInt8
+    @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// No real server has this index.
+    static let vacant = Status(rawValue: 0)
+    /// Connections are forwarded.
+    static let live = Status(rawValue: 1)
+    /// Never had a MAC address.
+    static let unresolved = Status(rawValue: 2)
+    static let removed = Status(rawValue: 3)
+    /// The sweep frees its connections.
+    static let retired = Status(rawValue: 4)
+  }
+
+  init(
+    destination: MACAddress, source: MACAddress, egress: EgressIndex, status: Status
+  ) {
+    let wire = destination.octets + source.octets
+    addressesLow = wire[0..<8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    addressesHigh = wire[8..<12].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    self.egress = egress
+    self.status = status
+  }
+}
+
+/// One real server in the list of its service, 8 octets.
+struct Member: BitwiseCopyable {
+  var weight: UInt32
+  var realServer: UInt16
+  /// Weight above zero and a reachable neighbour.
+  var takesConnections: Bool
+  private var padding: UInt8 = 0
+
+  init(_ realServer: SnapshotSpecification.RealServer) {
+    weight = realServer.weight
+    self.realServer = realServer.index.rawValue
+    takesConnections =
+      realServer.weight > 0 && realServer.isResolved && realServer.macAddress != nil
+  }
+}
+
+/// One virtual service, 32 octets. All zero where no service has the index.
+struct ServiceRecord: BitwiseCopyable {
+  var firstMember: UInt32
+  var memberCount: UInt32
+  var revision: UInt32
+  /// `mark->di` of ip_vs_wrr.c: the greatest common divisor of the weights, at least 1.
+  var weightStep: UInt32
+  /// `mark->mw`: the threshold a round starts from.
+  var firstWeight: UInt32
+  /// The greatest weight among those that take connections.
+  var heaviestAvailable: UInt32
+  var scheduler: SchedulerCode
+  var isInService: Bool
+  private var padding: (UInt16, UInt32) = (0, 0)
+
+  init(
+    firstMember: UInt32, members: [Member], revision: UInt32, scheduler: SchedulerCode
+  ) {
+    self.firstMember = firstMember
+    self.revision = revision
+    self.scheduler = scheduler
+    memberCount = UInt32(members.count)
+    weightStep = max(1, members.reduce(0) { greatestCommonDivisor($0, $1.weight) })
+    let heaviest = members.map(\.weight).max() ?? 0
+    firstWeight = heaviest == 0 ? 0 : heaviest - (weightStep - 1)
+    heaviestAvailable = members.lazy.filter(\.takesConnections).map(\.weight).max() ?? 0
+    isInService = true
+  }
+}
+
+private func greatestCommonDivisor(_ left: UInt32, _ right: UInt32) -> UInt32 {
+  var (left, right) = (left, right)
+  while right != 0 { (left, right) = (right, left % right) }
+  return left
+}
+
+/// `Scheduler` as one octet.
+struct SchedulerCode: RawRepresentable, BitwiseCopyable, Equatable {
+  var rawValue: UInt8
+  @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
+  static let rr = SchedulerCode(rawValue: 0)
+  static let wrr = SchedulerCode(rawValue: 1)
+
+  init(_ scheduler: Scheduler) {
+    switch scheduler {
+    case .rr: self = .rr
+    case .wrr: self = .wrr
+    }
+  }
+}
+
+/// Where a real server stands: its service, and its place in that service's list. Meaningful where
+/// that place names the real server back.
+struct Placement: BitwiseCopyable {
+  var position: UInt32
+  var service: UInt16
+  private var padding: UInt16 = 0
+
+  init(service: UInt16, position: UInt32) {
+    self.service = service
+    self.position = position
+  }
+}
+
+/// The head of a snapshot's allocation: what workers read, as raw pointers into the same
+/// allocation. Nothing here owns anything.
+struct SnapshotContent: BitwiseCopyable {
+  var generation: UInt64
+  var ipv4Services: IPv4ServiceTable
+  var ipv6Services: IPv6ServiceTable
+  /// By `ServiceIndex`, `serviceCount` records.
+  var services: UnsafeMutablePointer<ServiceRecord>
+  var serviceCount: Int
+  var members: UnsafeMutablePointer<Member>
+  /// By `RealServerIndex`, `realServerCount` next hops and placements.
+  var nextHops: UnsafeMutablePointer<NextHop>
+  var placements: UnsafeMutablePointer<Placement>
+  var realServerCount: Int
+  /// Idle time per state in milliseconds, 16 entries.
+  var timeouts: UnsafeMutablePointer<UInt32>
+  /// `StateTransition`s.
+  var transitions: UnsafeMutableRawPointer
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+extension MACAddress {
+  public static let director = MACAddress("02:00:00:00:00:d1")!
+
+  public static func realServer(_ number: UInt8) -> MACAddress {
+    MACAddress(rawValue: 0x0200_0000_0000 | UInt64(number))
+  }
+}
+
+extension VirtualServiceKey {
+  public static let web = VirtualServiceKey(
+    address: IPAddress("192.168.1.149")!, ipProtocol: .tcp, port: Port(80))
+  public static let webIPv6 = VirtualServiceKey(
+    address: IPAddress("2001:db8::149")!, ipProtocol: .tcp, port: Port(80))
+  public static let dns = VirtualServiceKey(
+    address: IPAddress("192.168.1.149")!, ipProtocol: .udp, port: Port(53))
+}
+
+extension SnapshotSpecification.RealServer {
+  /// Real server `number`, whose MAC address ends in its number.
+  public static func number(
+    _ number: UInt8, weight: UInt32 = 1, isResolved: Bool = true
+  ) -> Self {
+    Self(
+      index: RealServerIndex(rawValue: UInt16(number)), weight: weight,
+      macAddress: .realServer(number), isResolved: isResolved)
+  }
+}
+
+extension SnapshotSpecification {
+  /// A textbook director: web over IPv4 (real servers 1, 2), web over IPv6 (3, 4), DNS (5, 6),
+  /// each list in LVS order, the higher number first.
+  public static func site(scheduler: Scheduler = .rr) -> SnapshotSpecification {
+    func service(
+      _ index: UInt16, _ key: VirtualServiceKey, _ realServers: [RealServer]
+    ) -> Service {
+      Service(
+        index: ServiceIndex(rawValue: index), key: key, scheduler: scheduler, revision: 1,
+        realServers: realServers)
+    }
+    return SnapshotSpecification(
+      services: [
+        service(1, .web, [.number(2), .number(1)]),
+        service(2, .webIPv6, [.number(4), .number(3)]),
+        service(3, .dns, [.number(6), .number(5)]),
+      ],
+      egressMACAddresses: [.director])
+  }
+}
