@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import TestSupport
+import Testing
+
+/// The kernel's one-direction table (`tcp_states`, INPUT-ONLY rows of ip_vs_proto_tcp.c), typed
+/// from it a second time in its own abbreviations.
+@Suite struct ConnectionStateTests {
+  private static let columns = "NO ES SS SR FW TW CL CW LA LI SA".split(separator: " ")
+  private static let rows: [(ConnectionEvent, String)] = [
+    (.syn, "SR ES ES SR SR SR SR SR SR SR SR"),
+    (.fin, "CL FW SS TW FW TW CL CW LA LI TW"),
+    (.ack, "ES ES SS ES FW TW CL CW CL LI ES"),
+    (.rst, "CL CL CL SR CL CL CL CL LA LI CL"),
+  ]
+  private static let names = [
+    "NO": "NONE", "ES": "ESTABLISHED", "SS": "SYN_SENT", "SR": "SYN_RECV", "FW": "FIN_WAIT",
+    "TW": "TIME_WAIT", "CL": "CLOSE", "CW": "CLOSE_WAIT", "LA": "LAST_ACK", "LI": "LISTEN",
+    "SA": "SYNACK",
+  ]
+
+  @Test func all44Cells() throws {
+    for (event, row) in Self.rows {
+      for (column, cell) in zip(Self.columns, row.split(separator: " ")) {
+        let from = try #require(
+          ConnectionState.allCases.first { $0.name == Self.names[String(column)] })
+        #expect(from.next(on: event).name == Self.names[String(cell)], "\(column) on \(event)")
+      }
+    }
+  }
+
+  @Test(arguments: ConnectionState.allCases) func aSegmentWithoutFlagsCloses(_ state: ConnectionState) {
+    #expect(state.next(on: .nothing) == (state == .udp ? .udp : .close))
+  }
+
+  /// `tcp_timeouts` and `udp_timeouts` in seconds.
+  @Test func timeoutsAreTheKernels() {
+    let expected: [(ConnectionState, UInt32)] = [
+      (.none, 2), (.established, 900), (.synSent, 120), (.synReceived, 60), (.finWait, 120),
+      (.timeWait, 120), (.close, 10), (.closeWait, 60), (.lastAck, 30), (.listen, 120),
+      (.synAck, 120), (.udp, 300),
+    ]
+    for (state, seconds) in expected { #expect(ConnectionTimeouts.lvs[state] == seconds) }
+  }
+
+  /// `tcp_state_active_table`.
+  @Test func activeStates() {
+    #expect(
+      ConnectionState.allCases.filter(\.isActive)
+        == [.established, .synSent, .synReceived, .synAck])
+  }
+
+  /// Every TCP event sequence of length four through the real forwarder, against the table.
+  @Test func sequencesThroughTheForwarder() throws {
+    let events: [(TCPFlags, ConnectionEvent)] = [
+      ([.ack], .ack), ([.fin, .ack], .fin), ([.rst], .rst), ([], .nothing), ([.syn], .syn),
+    ]
+    for number in 0..<625 {
+      let desk = try ForwarderDesk(entries: 8)
+      try desk.adopt(.site())
+      let packet = PacketBuilder(from: "10.0.0.1", to: "192.168.1.149")
+      _ = desk.forward(packet)
+      var state = ConnectionState.none.next(on: .syn)
+      for digit in [1, 5, 25, 125] {
+        let (flags, event) = events[number / digit % 5]
+        let startsAnew =
+          event == .syn && [.timeWait, .close, .finWait].contains(state)
+        state = startsAnew ? .synReceived : state.next(on: event)
+        #expect(desk.forward(packet.with { $0.tcpFlags = flags }).verdict == .forward(0))
+        let listed = desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now)
+        #expect(listed.connections.map(\.state) == [state], "\(number)")
+        #expect(
+          listed.connections.map(\.remainingMilliseconds)
+            == [Int32(ConnectionTimeouts.lvs[state]) * 1000])
+      }
+    }
+  }
+}
