@@ -47,8 +47,10 @@ let package = Package(
       ]),
 
     // Packet builder, simulated kernel, namespaces, requirements, seeds.
-    .target(name: "TestSupport", dependencies: ["DataPlane"], path: "Tests/TestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["DataPlane", "ControlPlane"], path: "Tests/TestSupport"),
     .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport"]),
+    .testTarget(name: "ControlPlaneTests", dependencies: ["ControlPlane", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

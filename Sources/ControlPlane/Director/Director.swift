@@ -4,94 +4,99 @@ import Logging
 
 /// The desired state, and the only one who changes what workers do.
 ///
-/// Commands change the state at once or throw and leave it as it was; `settle()` then returns when
-/// the workers act on all that was commanded before it. A burst of commands costs one `settle()`.
+/// Commands change the state at once, or throw and leave it as it was; `settle()` then returns when
+/// the workers act on all that was commanded before it. A burst of commands needs one `settle()`.
 public actor Director {
   let plane: any ForwardingPlane
   let neighbors: any NeighborSource
   let logger: Logger
+  let clock: @Sendable () -> Duration
+
   var services: [VirtualServiceKey: Service] = [:]
   var timeoutConfiguration = TimeoutConfiguration(tcp: 900, tcpFin: 120, udp: 300)
-  private var lastSequence: UInt64 = 0
+  var egressMACAddresses: [MACAddress]
+  /// The services that a followed address serves.
+  var followers: [IPAddress: Set<VirtualServiceKey>] = [:]
 
-  public init(plane: any ForwardingPlane, neighbors: any NeighborSource, logger: Logger) {
+  var serviceIndices = IndexPool<VirtualServiceKey>(limit: Int(UInt16.max))
+  var realServerIndices = IndexPool<RealServerKey>(limit: Int(UInt16.max))
+  var lastSequence: UInt64 = 0
+  var lastRevision: UInt32 = 0
+
+  /// Changes made, and how many of them workers act on.
+  var changes: UInt64 = 0
+  var settledChanges: UInt64 = 0
+  var generation: UInt64 = 0
+  var commit: Task<DirectorError?, Never>?
+  /// Services whose packets come to the workers.
+  var opened: Set<VirtualServiceKey> = []
+
+  /// - Parameter clock: a monotonic clock; quarantines are measured by it.
+  public init(
+    plane: any ForwardingPlane, neighbors: any NeighborSource, logger: Logger,
+    clock: @escaping @Sendable () -> Duration = monotonicTime
+  ) {
     self.plane = plane
     self.neighbors = neighbors
     self.logger = logger
+    self.clock = clock
+    egressMACAddresses = plane.egressMACAddresses
   }
 
   // MARK: Services
 
   public func addService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
-    guard services[key] == nil else { throw .serviceExists(key) }
     guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
     guard key.port.rawValue != 0 else { throw .portZero(key) }
-    services[key] = Service(configuration: configuration, sequence: nextSequence())
+    guard key.address.isUnicast else { throw .notUnicast(key.address) }
+    guard services[key] == nil else { throw .serviceExists(key) }
+    guard let index = serviceIndices.take(key) else {
+      throw .tooManyServices(limit: serviceIndices.limit)
+    }
+    services[key] = Service(
+      configuration: configuration, sequence: nextSequence(),
+      index: ServiceIndex(rawValue: index), revision: nextRevision())
+    changes += 1
+    logger.info(
+      "service added",
+      metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
   }
 
   /// Changes the scheduler; real servers and statistics stay.
   public func editService(_ configuration: ServiceConfiguration) throws(DirectorError) {
-    guard services[configuration.key] != nil else { throw .noSuchService(configuration.key) }
-    services[configuration.key]!.configuration = configuration
+    let key = configuration.key
+    guard services[key] != nil else { throw .noSuchService(key) }
+    services[key]!.configuration = configuration
+    services[key]!.revision = nextRevision()
+    changes += 1
+    logger.info(
+      "service edited",
+      metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
   }
 
-  /// Removes a service with its real servers.
+  /// Removes a service with its real servers. If it is added again within two minutes, its
+  /// connections go on.
   public func deleteService(_ key: VirtualServiceKey) throws(DirectorError) {
     guard let service = services.removeValue(forKey: key) else { throw .noSuchService(key) }
-    for address in service.realServers.keys { neighbors.unfollow(address) }
+    for address in service.realServers.keys { release(address, of: key) }
+    serviceIndices.release(key, now: clock())
+    changes += 1
+    logger.info("service deleted", metadata: ["service": "\(key)"])
   }
 
   /// `ipvsadm -C`: removes all services.
   public func clear() {
-    for service in services.values {
-      for address in service.realServers.keys { neighbors.unfollow(address) }
+    for (key, service) in services {
+      for address in service.realServers.keys { release(address, of: key) }
+      serviceIndices.release(key, now: clock())
     }
     services.removeAll()
+    changes += 1
+    logger.info("all services deleted")
   }
 
-  // MARK: Real servers
-
-  public func addRealServer(
-    _ configuration: RealServerConfiguration, to key: VirtualServiceKey
-  ) throws(DirectorError) {
-    guard let service = services[key] else { throw .noSuchService(key) }
-    guard service.realServers[configuration.address] == nil else {
-      throw .realServerExists(configuration.address, key)
-    }
-    let neighbor = try neighbors.follow(configuration.address)
-    services[key]!.realServers[configuration.address] = RealServer(
-      configuration: configuration, sequence: nextSequence(), neighbor: neighbor)
-  }
-
-  /// Changes the weight; connections and statistics stay.
-  public func editRealServer(
-    _ configuration: RealServerConfiguration, of key: VirtualServiceKey
-  ) throws(DirectorError) {
-    guard let service = services[key] else { throw .noSuchService(key) }
-    guard service.realServers[configuration.address] != nil else {
-      throw .noSuchRealServer(configuration.address, key)
-    }
-    services[key]!.realServers[configuration.address]!.configuration = configuration
-  }
-
-  public func deleteRealServer(
-    _ address: IPAddress, port: Port, from key: VirtualServiceKey
-  ) throws(DirectorError) {
-    guard let service = services[key] else { throw .noSuchService(key) }
-    guard port == key.port, service.realServers[address] != nil else {
-      throw .noSuchRealServer(address, key)
-    }
-    services[key]!.realServers[address] = nil
-    neighbors.unfollow(address)
-  }
-
-  // MARK: Statistics and timeouts
-
-  /// `ipvsadm -Z`: counts anew from here, for one service or for all.
-  public func zero(_ key: VirtualServiceKey? = nil) throws(DirectorError) {
-    if let key, services[key] == nil { throw .noSuchService(key) }
-  }
+  // MARK: Timeouts
 
   public var timeouts: TimeoutConfiguration { timeoutConfiguration }
 
@@ -104,45 +109,19 @@ public actor Director {
     if timeouts.tcp != 0 { timeoutConfiguration.tcp = timeouts.tcp }
     if timeouts.tcpFin != 0 { timeoutConfiguration.tcpFin = timeouts.tcpFin }
     if timeouts.udp != 0 { timeoutConfiguration.udp = timeouts.udp }
+    changes += 1
   }
 
-  // MARK: Reading
-
-  /// All services in the order they were added.
-  public func serviceStatuses() -> [ServiceStatus] {
-    services.values.sorted { $0.sequence < $1.sequence }.map { service in
-      ServiceStatus(
-        configuration: service.configuration,
-        realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
-          RealServerStatus(configuration: $0.configuration, neighbor: $0.neighbor)
-        })
-    }
-  }
-
-  /// At most `limit` connections from `cursor` on; nil begins at the first.
-  public func connections(from cursor: ConnectionCursor? = nil, limit: Int) -> ConnectionPage {
-    ConnectionPage(connections: [], next: nil)
-  }
-
-  /// Returns when the workers act on all commands given before the call.
-  public func settle() async throws(DirectorError) {}
+  // MARK: Numbers
 
   func nextSequence() -> UInt64 {
     lastSequence += 1
     return lastSequence
   }
-}
 
-/// A service as the director keeps it.
-struct Service {
-  var configuration: ServiceConfiguration
-  let sequence: UInt64
-  var realServers: [IPAddress: RealServer] = [:]
-}
-
-/// A real server of a service as the director keeps it.
-struct RealServer {
-  var configuration: RealServerConfiguration
-  let sequence: UInt64
-  var neighbor: Neighbor
+  /// Unique among all services, so that one which is deleted and added again has a new one.
+  func nextRevision() -> UInt32 {
+    lastRevision &+= 1
+    return lastRevision
+  }
 }

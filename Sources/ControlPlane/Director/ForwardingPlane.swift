@@ -3,9 +3,25 @@ import DataPlane
 
 /// What the director needs of the workers: `WorkerGroup` is one.
 public protocol ForwardingPlane: Sendable {
-  /// Opens the way from the interface to the workers for a service's packets.
-  func insertService(_ key: VirtualServiceKey) throws(DirectorError)
+  /// Hands a snapshot to every worker and keeps it alive until all have taken a later one.
+  func publish(_ snapshot: Snapshot)
+
+  /// The oldest generation that a worker forwards by.
+  var adoptedGeneration: UInt64 { get }
+
+  /// Every worker has looked at all its connections since it adopted this generation.
+  var sweptGeneration: UInt64 { get }
+
+  /// Opens the way from the interface to the workers for a service's packets. Doing so twice is
+  /// doing it once.
+  func insertService(_ key: VirtualServiceKey) throws
 
   /// Closes it: the kernel sees the packets again.
-  func removeService(_ key: VirtualServiceKey) throws(DirectorError)
+  func removeService(_ key: VirtualServiceKey) throws
+
+  /// One per worker.
+  var views: [ForwarderView] { get }
+
+  /// Source addresses of what is sent, by `EgressIndex`.
+  var egressMACAddresses: [MACAddress] { get }
 }

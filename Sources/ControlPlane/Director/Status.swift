@@ -118,16 +118,16 @@ public struct ConnectionPage: Hashable, Sendable {
   public var connections: [ConnectionStatus]
   /// Where the next page starts; nil after the last. A connection that lives throughout is listed
   /// once, one that comes or goes meanwhile may be missed.
-  public var next: ConnectionCursor?
+  public var next: ConnectionPosition?
 
-  public init(connections: [ConnectionStatus], next: ConnectionCursor?) {
+  public init(connections: [ConnectionStatus], next: ConnectionPosition?) {
     self.connections = connections
     self.next = next
   }
 }
 
 /// A place in the workers' connection tables: opaque to clients, harmless if made up.
-public struct ConnectionCursor: RawRepresentable, Hashable, Sendable {
+public struct ConnectionPosition: RawRepresentable, Hashable, Sendable {
   public var rawValue: UInt64
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 }

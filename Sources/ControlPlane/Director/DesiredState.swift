@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// A service as the director keeps it.
+struct Service {
+  var configuration: ServiceConfiguration
+  /// Order of addition, of services among each other.
+  let sequence: UInt64
+  let index: ServiceIndex
+  var revision: UInt32
+  var realServers: [IPAddress: RealServer] = [:]
+  /// Removed real servers whose numbers are not free yet: what they forwarded still counts.
+  var departed: [RealServerIndex: RealServer] = [:]
+  /// What departed real servers forwarded whose numbers are free.
+  var carried = Statistics()
+  var tally = Tally()
+}
+
+/// A real server of a service as the director keeps it.
+struct RealServer {
+  var configuration: RealServerConfiguration
+  /// Order of addition, of real servers among each other.
+  var sequence: UInt64
+  var neighbor: Neighbor
+  let index: RealServerIndex
+  /// The workers' counters when this real server got its number.
+  let origin: Statistics
+  var tally = Tally()
+}
+
+/// Which real server of which service: the holder of a `RealServerIndex`.
+struct RealServerKey: Hashable {
+  var service: VirtualServiceKey
+  var address: IPAddress
+}
+
+/// The operator's view of totals that never go back.
+struct Tally {
+  /// The totals at the last `-Z`.
+  var zero = Statistics()
+  var estimator = RateEstimator()
+
+  mutating func zero(at total: Statistics) {
+    zero = total
+    estimator.zero()
+  }
+}
+
+extension Statistics {
+  static func + (left: Self, right: Self) -> Self {
+    Statistics(
+      connections: left.connections &+ right.connections,
+      inPackets: left.inPackets &+ right.inPackets, inBytes: left.inBytes &+ right.inBytes)
+  }
+
+  static func - (left: Self, right: Self) -> Self {
+    Statistics(
+      connections: left.connections &- right.connections,
+      inPackets: left.inPackets &- right.inPackets, inBytes: left.inBytes &- right.inBytes)
+  }
+}
+
+extension IPAddress {
+  /// Whether a host can own it: not unspecified, multicast, reserved (RFC 1112 §4) or broadcast.
+  var isUnicast: Bool {
+    switch self {
+    case .v4(let address): address.rawValue >> 24 != 0 && address.rawValue < 0xe000_0000
+    case .v6(let address): address.high >> 56 != 0xff && (address.high, address.low) != (0, 0)
+    }
+  }
+
+  func isSameVersion(as other: IPAddress) -> Bool {
+    switch (self, other) {
+    case (.v4, .v4), (.v6, .v6): true
+    default: false
+    }
+  }
+}

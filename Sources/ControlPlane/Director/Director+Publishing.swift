@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+extension Director {
+  /// How long workers may take to adopt a snapshot; an idle one looks many times a second.
+  private static let adoptionLimit = Duration.seconds(2)
+
+  /// Returns when the workers act on all commands given before the call; throws if the forwarding
+  /// plane refused a part of them, which is tried again every two seconds.
+  ///
+  /// Callers that come while one snapshot is on its way share the next.
+  public func settle() async throws(DirectorError) {
+    let target = changes
+    while settledChanges < target {
+      let task = commit ?? Task { await publish() }
+      commit = task
+      let failure = await task.value
+      if let failure, settledChanges >= target { throw failure }
+    }
+  }
+
+  /// A service appears to the workers before its packets do, and disappears after.
+  private func publish() async -> DirectorError? {
+    defer { commit = nil }
+    let included = changes
+    var failure = close(opened.filter { services[$0] == nil })
+    let keys = services.keys
+    do {
+      let snapshot = try Snapshot(specification(), generation: generation + 1)
+      generation += 1
+      serviceIndices.publish(generation: generation)
+      realServerIndices.publish(generation: generation)
+      plane.publish(snapshot)
+    } catch {
+      logger.critical("cannot compile the snapshot", metadata: ["error": "\(error)"])
+      settledChanges = included
+      return .system("cannot compile the tables for the workers: \(error)")
+    }
+    failure = await awaitAdoption(of: generation) ?? failure
+    // Deleted meanwhile: the next snapshot sees to it.
+    failure = open(keys.filter { !opened.contains($0) && services[$0] != nil }) ?? failure
+    settledChanges = included
+    return failure
+  }
+
+  private func close(_ keys: some Sequence<VirtualServiceKey>) -> DirectorError? {
+    var failure: DirectorError?
+    for key in keys {
+      do {
+        try plane.removeService(key)
+        opened.remove(key)
+      } catch {
+        failure = refused(error, key)
+      }
+    }
+    return failure
+  }
+
+  private func open(_ keys: some Sequence<VirtualServiceKey>) -> DirectorError? {
+    var failure: DirectorError?
+    for key in keys {
+      do {
+        try plane.insertService(key)
+        opened.insert(key)
+      } catch {
+        failure = refused(error, key)
+      }
+    }
+    return failure
+  }
+
+  private func refused(_ error: any Error, _ key: VirtualServiceKey) -> DirectorError {
+    logger.error("\(error)", metadata: ["service": "\(key)"])
+    return .system("\(error)")
+  }
+
+  private func awaitAdoption(of generation: UInt64) async -> DirectorError? {
+    let start = monotonicTime()
+    while plane.adoptedGeneration < generation {
+      guard monotonicTime() - start < Self.adoptionLimit else {
+        logger.error(
+          "workers do not take the new tables", metadata: ["generation": "\(generation)"])
+        return .system("the workers did not take the new tables within 2 s: see the daemon's log")
+      }
+      try? await Task.sleep(for: .milliseconds(1))
+    }
+    return nil
+  }
+
+  private func specification() -> SnapshotSpecification {
+    var retirements: [RealServerIndex: SnapshotSpecification.Retirement] = [:]
+    for index in realServerIndices.removedIndices {
+      retirements[RealServerIndex(rawValue: index)] = .removed
+    }
+    for index in realServerIndices.retiredIndices {
+      retirements[RealServerIndex(rawValue: index)] = .retired
+    }
+    var timeouts = ConnectionTimeouts.lvs
+    timeouts[.established] = timeoutConfiguration.tcp
+    timeouts[.finWait] = timeoutConfiguration.tcpFin
+    timeouts[.udp] = timeoutConfiguration.udp
+    return SnapshotSpecification(
+      services: services.values.map(Self.specification), retirements: retirements,
+      egressMACAddresses: egressMACAddresses, timeouts: timeouts)
+  }
+
+  private static func specification(of service: Service) -> SnapshotSpecification.Service {
+    SnapshotSpecification.Service(
+      index: service.index, key: service.configuration.key,
+      scheduler: service.configuration.scheduler, revision: service.revision,
+      realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
+        SnapshotSpecification.RealServer(
+          index: $0.index, weight: $0.configuration.weight, macAddress: $0.neighbor.macAddress,
+          isResolved: $0.neighbor.isResolved, egress: $0.neighbor.egress)
+      })
+  }
+}

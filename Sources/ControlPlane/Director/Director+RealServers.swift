@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+extension Director {
+  /// Adds a real server at the head of its service's list, as LVS does. One that was removed less
+  /// than two minutes ago gets its connections and, in the same service, its statistics back.
+  public func addRealServer(
+    _ configuration: RealServerConfiguration, to key: VirtualServiceKey
+  ) throws(DirectorError) {
+    guard let service = services[key] else { throw .noSuchService(key) }
+    let address = configuration.address
+    try validate(configuration, for: key)
+    guard address.isUnicast else { throw .notUnicast(address) }
+    guard address.isSameVersion(as: key.address) else { throw .addressFamilyMismatch(address, key) }
+    guard service.realServers[address] == nil else { throw .realServerExists(address, key) }
+    let neighbor = try neighbors.follow(address)
+    guard let number = realServerIndices.take(RealServerKey(service: key, address: address)) else {
+      if followers[address] == nil { neighbors.unfollow(address) }
+      throw .tooManyRealServers(limit: realServerIndices.limit)
+    }
+    followers[address, default: []].insert(key)
+    let index = RealServerIndex(rawValue: number)
+    var realServer =
+      services[key]!.departed.removeValue(forKey: index)
+      ?? RealServer(
+        configuration: configuration, sequence: 0, neighbor: neighbor, index: index,
+        origin: workerStatistics(of: index))
+    realServer.configuration = configuration
+    realServer.sequence = nextSequence()
+    realServer.neighbor = neighbor
+    services[key]!.realServers[address] = realServer
+    changeRealServers(of: key)
+    logger.info(
+      "real server added",
+      metadata: [
+        "service": "\(key)", "address": "\(address)", "weight": "\(configuration.weight)",
+        "mac": "\(neighbor.macAddress.map(\.description) ?? "unresolved")",
+      ])
+  }
+
+  /// Changes the weight; connections and statistics stay.
+  public func editRealServer(
+    _ configuration: RealServerConfiguration, of key: VirtualServiceKey
+  ) throws(DirectorError) {
+    guard let service = services[key] else { throw .noSuchService(key) }
+    let address = configuration.address
+    guard service.realServers[address] != nil else { throw .noSuchRealServer(address, key) }
+    try validate(configuration, for: key)
+    services[key]!.realServers[address]!.configuration = configuration
+    changeRealServers(of: key)
+    logger.info(
+      "real server edited",
+      metadata: [
+        "service": "\(key)", "address": "\(address)", "weight": "\(configuration.weight)",
+      ])
+  }
+
+  public func deleteRealServer(
+    _ address: IPAddress, port: Port, from key: VirtualServiceKey
+  ) throws(DirectorError) {
+    guard services[key] != nil else { throw .noSuchService(key) }
+    guard port == key.port,
+      let realServer = services[key]!.realServers.removeValue(forKey: address)
+    else { throw .noSuchRealServer(address, key) }
+    services[key]!.departed[realServer.index] = realServer
+    release(address, of: key)
+    changeRealServers(of: key)
+    logger.info(
+      "real server deleted", metadata: ["service": "\(key)", "address": "\(address)"])
+  }
+
+  private func validate(
+    _ configuration: RealServerConfiguration, for key: VirtualServiceKey
+  ) throws(DirectorError) {
+    guard configuration.port == key.port else { throw .portMismatch(configuration.port, key) }
+    guard configuration.weight <= RealServerConfiguration.largestWeight else {
+      throw .weightOutOfRange(configuration.weight)
+    }
+  }
+
+  private func changeRealServers(of key: VirtualServiceKey) {
+    services[key]!.revision = nextRevision()
+    changes += 1
+  }
+
+  /// Puts a real server's number to rest and follows its address no longer if none else needs it.
+  func release(_ address: IPAddress, of key: VirtualServiceKey) {
+    realServerIndices.release(RealServerKey(service: key, address: address), now: clock())
+    followers[address]?.remove(key)
+    if followers[address]?.isEmpty ?? true {
+      followers[address] = nil
+      neighbors.unfollow(address)
+    }
+  }
+}

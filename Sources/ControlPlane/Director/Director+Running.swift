@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Logging
+
+extension Director {
+  /// Follows the network and the clock until the task is cancelled.
+  public func run() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        for await event in self.neighbors.events { await self.take(event) }
+      }
+      group.addTask {
+        while !Task.isCancelled {
+          try? await Task.sleep(for: RateEstimator.interval)
+          await self.housekeep()
+        }
+      }
+    }
+  }
+
+  /// Every two seconds: rates, numbers whose rest is over, and what the plane refused before.
+  func housekeep() async {
+    estimateRates()
+    let now = clock()
+    if serviceIndices.retire(now: now) || realServerIndices.retire(now: now) { changes += 1 }
+    let swept = plane.sweptGeneration
+    _ = serviceIndices.reclaim(sweptGeneration: swept)
+    let freed = realServerIndices.reclaim(sweptGeneration: swept)
+    if !freed.isEmpty { carry(Set(freed.map(RealServerIndex.init))) }
+    if opened.count != services.count || !opened.allSatisfy({ services[$0] != nil }) {
+      changes += 1
+    }
+    // A failure is logged where it happens and tried again by the next call.
+    try? await settle()
+  }
+
+  private func take(_ event: NeighborEvent) {
+    switch event {
+    case .neighbor(let address, let neighbor): take(neighbor, of: address)
+    case .link(let egress, let macAddress, let isUp): take(macAddress, isUp, of: egress)
+    }
+  }
+
+  private func take(_ neighbor: Neighbor, of address: IPAddress) {
+    var before: Neighbor?
+    for key in followers[address] ?? [] {
+      before = services[key]!.realServers[address]!.neighbor
+      services[key]!.realServers[address]!.neighbor = neighbor
+    }
+    guard let before, before != neighbor else { return }
+    log(before, neighbor, address)
+    publishSoon()
+  }
+
+  private func log(_ before: Neighbor, _ after: Neighbor, _ address: IPAddress) {
+    let metadata: Logger.Metadata = [
+      "address": "\(address)",
+      "mac": "\(after.macAddress.map(\.description) ?? "unknown")",
+    ]
+    if let old = before.macAddress, old != after.macAddress {
+      logger.notice(
+        "real server has another MAC address",
+        metadata: metadata.merging(["previous": "\(old)"]) { $1 })
+    }
+    if before.isResolved != after.isResolved {
+      if after.isResolved {
+        logger.info("real server answers", metadata: metadata)
+      } else {
+        logger.warning(
+          "real server does not answer on the LAN and gets no new connections", metadata: metadata)
+      }
+    }
+  }
+
+  private func take(_ macAddress: MACAddress, _ isUp: Bool, of egress: EgressIndex) {
+    guard Int(egress) < egressMACAddresses.count else { return }
+    let metadata: Logger.Metadata = ["egress": "\(egress)", "mac": "\(macAddress)"]
+    if isUp {
+      logger.info("interface is up", metadata: metadata)
+    } else {
+      logger.warning("interface is down: nothing is forwarded until it is up", metadata: metadata)
+    }
+    guard egressMACAddresses[Int(egress)] != macAddress else { return }
+    egressMACAddresses[Int(egress)] = macAddress
+    publishSoon()
+  }
+
+  /// Without waiting, so that a burst of events shares snapshots.
+  private func publishSoon() {
+    changes += 1
+    Task { try? await settle() }
+  }
+}

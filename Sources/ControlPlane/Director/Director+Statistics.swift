@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+extension Director {
+  /// All services in the order they were added.
+  public func serviceStatuses() -> [ServiceStatus] {
+    let views = plane.views
+    return services.values.sorted { $0.sequence < $1.sequence }.map { service in
+      ServiceStatus(
+        configuration: service.configuration,
+        realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
+          status(of: $0, views)
+        },
+        statistics: total(of: service, views) - service.tally.zero,
+        rates: service.tally.estimator.rates)
+    }
+  }
+
+  private func status(of realServer: RealServer, _ views: [ForwarderView]) -> RealServerStatus {
+    let figures = Self.figures(of: realServer.index, views)
+    return RealServerStatus(
+      configuration: realServer.configuration, activeConnections: UInt64(figures.active),
+      inactiveConnections: UInt64(figures.inactive), neighbor: realServer.neighbor,
+      statistics: Statistics(figures) - realServer.origin - realServer.tally.zero,
+      rates: realServer.tally.estimator.rates)
+  }
+
+  /// `ipvsadm -Z`: counts anew from here, for one service with its real servers, or for all.
+  public func zero(_ key: VirtualServiceKey? = nil) throws(DirectorError) {
+    if let key, services[key] == nil { throw .noSuchService(key) }
+    let views = plane.views
+    for key in key.map({ [$0] }) ?? Array(services.keys) {
+      services[key]!.tally.zero(at: total(of: services[key]!, views))
+      for (address, realServer) in services[key]!.realServers {
+        services[key]!.realServers[address]!.tally.zero(at: total(of: realServer, views))
+      }
+      for (index, realServer) in services[key]!.departed {
+        services[key]!.departed[index]!.tally.zero(at: total(of: realServer, views))
+      }
+    }
+  }
+
+  /// Ends an interval of `RateEstimator.interval`.
+  func estimateRates() {
+    let views = plane.views
+    for key in Array(services.keys) {
+      let serviceTotal = total(of: services[key]!, views)
+      services[key]!.tally.estimator.tick(serviceTotal)
+      for address in Array(services[key]!.realServers.keys) {
+        let realServerTotal = total(of: services[key]!.realServers[address]!, views)
+        services[key]!.realServers[address]!.tally.estimator.tick(realServerTotal)
+      }
+    }
+  }
+
+  /// Adds to their services what real servers forwarded whose numbers are about to be used anew.
+  func carry(_ freed: Set<RealServerIndex>) {
+    let views = plane.views
+    for key in Array(services.keys) {
+      for (index, realServer) in services[key]!.departed where freed.contains(index) {
+        services[key]!.carried = services[key]!.carried + total(of: realServer, views)
+        services[key]!.departed[index] = nil
+      }
+    }
+  }
+
+  /// All that workers ever counted under a number.
+  func workerStatistics(of index: RealServerIndex) -> Statistics {
+    Statistics(Self.figures(of: index, plane.views))
+  }
+
+  private func total(of realServer: RealServer, _ views: [ForwarderView]) -> Statistics {
+    Statistics(Self.figures(of: realServer.index, views)) - realServer.origin
+  }
+
+  private func total(of service: Service, _ views: [ForwarderView]) -> Statistics {
+    let present = service.realServers.values.reduce(service.carried) { $0 + total(of: $1, views) }
+    return service.departed.values.reduce(present) { $0 + total(of: $1, views) }
+  }
+
+  private static func figures(
+    of index: RealServerIndex, _ views: [ForwarderView]
+  ) -> RealServerStatistics {
+    views.reduce(into: RealServerStatistics()) { $0 += $1.statistics(of: index) }
+  }
+
+  // MARK: Connections
+
+  /// At most about `limit` connections from `position` on; nil begins at the first.
+  public func connections(
+    from position: ConnectionPosition? = nil, limit: Int
+  ) -> ConnectionPage {
+    let views = plane.views
+    var worker = Int(position?.worker ?? 0)
+    var line = Int(position?.line ?? 0)
+    var page = ConnectionPage(connections: [], next: nil)
+    let names = Names(services)
+    while worker < views.count {
+      let (found, next) = views[worker].connections(
+        from: ConnectionCursor(line: line), limit: limit - page.connections.count, now: .now())
+      page.connections += found.compactMap(names.status)
+      (worker, line) = next.map { (worker, $0.line) } ?? (worker + 1, 0)
+      if page.connections.count >= limit { break }
+    }
+    if worker < views.count {
+      page.next = ConnectionPosition(worker: UInt16(worker), line: UInt64(line))
+    }
+    return page
+  }
+}
+
+/// What the workers' numbers stand for.
+private struct Names {
+  private var services: [ServiceIndex: VirtualServiceKey] = [:]
+  private var realServers: [RealServerIndex: RealServerConfiguration] = [:]
+
+  init(_ services: [VirtualServiceKey: Service]) {
+    for (key, service) in services {
+      self.services[service.index] = key
+      for realServer in service.realServers.values {
+        realServers[realServer.index] = realServer.configuration
+      }
+      for realServer in service.departed.values {
+        realServers[realServer.index] = realServer.configuration
+      }
+    }
+  }
+
+  /// nil where the service is gone.
+  func status(of connection: ConnectionDescription) -> ConnectionStatus? {
+    guard let service = services[connection.service],
+      let realServer = realServers[connection.realServer]
+    else { return nil }
+    return ConnectionStatus(
+      service: service, clientAddress: connection.client, clientPort: connection.clientPort,
+      realServerAddress: realServer.address, realServerPort: realServer.port,
+      state: connection.state,
+      remainingSeconds: UInt32(max(0, connection.remainingMilliseconds)) / 1000)
+  }
+}
+
+extension ConnectionPosition {
+  fileprivate init(worker: UInt16, line: UInt64) {
+    self.init(rawValue: UInt64(worker) << 48 | line)
+  }
+  fileprivate var worker: UInt16 { UInt16(rawValue >> 48) }
+  fileprivate var line: UInt64 { rawValue & 0xffff_ffff_ffff }
+}
+
+extension Statistics {
+  fileprivate init(_ figures: RealServerStatistics) {
+    self.init(
+      connections: figures.connections, inPackets: figures.packets, inBytes: figures.bytes)
+  }
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+import CNetlink
+import DataPlane
+import Glibc
+import Logging
+import Synchronization
+
+/// Real servers' MAC addresses from the kernel's neighbour tables, over netlink.
+///
+/// The kernel keeps followed entries resolved by itself where it can (managed neighbours, Linux
+/// 5.16); elsewhere, and for entries that do not answer, this asks again every five seconds, as
+/// often as the kernel does for managed ones (`interval_probe_time_ms`).
+///
+/// Belongs to the network namespace of the thread that makes it. Changes arrive on a thread of its
+/// own, which lives until `stop()`.
+public final class KernelNeighbors: NeighborSource {
+  private struct Followed {
+    var neighbor: Neighbor
+    var interfaceIndex: Int32
+    var isManaged: Bool
+    var isStatic: Bool
+
+    /// The last MAC address stays while there is no valid one.
+    mutating func take(_ entry: NeighborEntry) {
+      neighbor.isResolved = entry.isValid
+      if entry.isValid { neighbor.macAddress = entry.macAddress }
+      isManaged = entry.isManaged && !entry.isDeletion
+      isStatic = entry.isStatic
+    }
+  }
+
+  private struct State: ~Copyable {
+    let requests: NetlinkSocket
+    var followed: [IPAddress: Followed] = [:]
+    var isStopped = false
+  }
+
+  private static let probeMilliseconds: Int32 = 5000
+
+  public let events: AsyncStream<NeighborEvent>
+  private let continuation: AsyncStream<NeighborEvent>.Continuation
+  private let egresses: [Link]
+  private let state: Mutex<State>
+  /// A pipe whose writing end `stop()` closes.
+  private let stopDescriptors: (reading: Int32, writing: Int32)
+  private let logger: Logger
+  private let thread: Mutex<pthread_t?>
+
+  /// `interfaceIndices` are the egress interfaces in the order of their `EgressIndex`.
+  public init(interfaceIndices: [Int32], logger: Logger) throws(DirectorError) {
+    self.logger = logger
+    do {
+      let requests = try NetlinkSocket()
+      var egresses: [Link] = []
+      for index in interfaceIndices {
+        guard let link = try requests.link(index: index) else { continue }
+        egresses.append(link)
+      }
+      self.egresses = egresses
+      state = Mutex(State(requests: requests))
+      let watcher = try NetlinkSocket(groups: [RTNLGRP_NEIGH, RTNLGRP_LINK])
+      (events, continuation) = AsyncStream.makeStream()
+      var descriptors: [Int32] = [-1, -1]
+      guard pipe(&descriptors) == 0 else {
+        throw NetlinkError(code: -nl_syserr2nlerr(errno), action: "open a pipe")
+      }
+      for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+      stopDescriptors = (descriptors[0], descriptors[1])
+      thread = Mutex(nil)
+      let sentWatcher = UncheckedSendable(watcher)
+      let started = startThread { [self] in watch(sentWatcher.value) }
+      guard let started else { throw NetlinkError(code: -NLE_NOMEM, action: "start a thread") }
+      thread.withLock { $0 = started }
+    } catch {
+      throw .system("\(error)")
+    }
+  }
+
+  // MARK: NeighborSource
+
+  public func follow(_ address: IPAddress) throws(DirectorError) -> Neighbor {
+    try state.withLock { state throws(DirectorError) in
+      if let followed = state.followed[address] { return followed.neighbor }
+      let egress = try Self.egress(to: address, of: egresses, asking: state.requests)
+      let index = egresses[Int(egress)].index
+      state.followed[address] = Followed(
+        neighbor: Neighbor(macAddress: nil, isResolved: false, egress: egress),
+        interfaceIndex: index, isManaged: false, isStatic: false)
+      if let entry = state.requests.neighbor(address, interfaceIndex: index) {
+        state.followed[address]!.take(entry)
+      }
+      do {
+        try Self.resolve(address, &state)
+      } catch {
+        state.followed[address] = nil
+        throw .system("\(error)")
+      }
+      return state.followed[address]!.neighbor
+    }
+  }
+
+  public func unfollow(_ address: IPAddress) {
+    state.withLock { state in
+      guard let followed = state.followed.removeValue(forKey: address) else { return }
+      release(address, followed, state.requests)
+    }
+  }
+
+  /// Gives all entries back to the kernel's own ageing and ends the thread and `events`.
+  public func stop() {
+    state.withLock { state in
+      guard !state.isStopped else { return }
+      state.isStopped = true
+      for (address, followed) in state.followed { release(address, followed, state.requests) }
+      state.followed = [:]
+    }
+    let thread = thread.withLock { $0.take() }
+    guard let thread else { return }
+    close(stopDescriptors.writing)
+    pthread_join(thread, nil)
+    close(stopDescriptors.reading)
+    continuation.finish()
+  }
+
+  /// Which egress interface leads to `address`, if it is on one LAN with it.
+  private static func egress(
+    to address: IPAddress, of egresses: [Link], asking socket: NetlinkSocket
+  ) throws(DirectorError) -> EgressIndex {
+    let route: Route?
+    do { route = try socket.route(to: address) } catch { throw .noRoute(address) }
+    guard let route else { throw .noRoute(address) }
+    switch route.type {
+    case Int32(RTN_UNICAST): break
+    case Int32(RTN_LOCAL): throw .ownAddress(address)
+    case Int32(RTN_BROADCAST), Int32(RTN_MULTICAST), Int32(RTN_ANYCAST): throw .notUnicast(address)
+    default: throw .noRoute(address)
+    }
+    if let gateway = route.gateway { throw .behindGateway(address, gateway: gateway) }
+    guard let egress = egresses.firstIndex(where: { $0.index == route.interfaceIndex }) else {
+      let link = try? socket.link(index: route.interfaceIndex)
+      throw .otherInterface(
+        address, interface: link?.name ?? "interface \(route.interfaceIndex)",
+        expected: egresses.map(\.name).joined(separator: ", "))
+    }
+    return EgressIndex(egress)
+  }
+
+  /// Asks the kernel for an entry that lives as long as we follow; leaves an operator's alone.
+  private static func resolve(_ address: IPAddress, _ state: inout State) throws(NetlinkError) {
+    guard let followed = state.followed[address], !followed.isStatic else { return }
+    let index = followed.interfaceIndex
+    if !followed.isManaged {
+      try state.requests.resolve(address, interfaceIndex: index, managed: true)
+      if let entry = state.requests.neighbor(address, interfaceIndex: index) {
+        state.followed[address]!.take(entry)
+      }
+      if state.followed[address]!.isManaged { return }
+    }
+    try state.requests.resolve(address, interfaceIndex: index, managed: false)
+  }
+
+  private func release(_ address: IPAddress, _ followed: Followed, _ socket: NetlinkSocket) {
+    guard followed.isManaged else { return }
+    do {
+      // NTF_USE without NTF_EXT_MANAGED takes the flag away and keeps the entry.
+      try socket.resolve(address, interfaceIndex: followed.interfaceIndex, managed: false)
+    } catch {
+      logger.warning("\(error)", metadata: ["address": "\(address)"])
+    }
+  }
+
+  // MARK: The thread
+
+  private func watch(_ watcher: NetlinkSocket) {
+    var descriptors = [
+      pollfd(fd: watcher.fileDescriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: stopDescriptors.reading, events: Int16(POLLIN), revents: 0),
+    ]
+    var lastProbe = monotonicTime()
+    while true {
+      poll(&descriptors, 2, Self.probeMilliseconds)
+      if descriptors[1].revents != 0 { return }
+      do {
+        let isComplete = try watcher.receive(take)
+        if !isComplete { lookAgain() }
+      } catch {
+        logger.error("\(error)")
+        lookAgain()
+      }
+      if monotonicTime() - lastProbe >= .milliseconds(Self.probeMilliseconds) {
+        lastProbe = monotonicTime()
+        probe()
+      }
+    }
+  }
+
+  private func take(_ header: UnsafeMutablePointer<nlmsghdr>) {
+    if let entry = NeighborEntry(header) {
+      take(entry)
+    } else if let link = Link(header) {
+      take(link, isUp: link.isUp)
+    }
+  }
+
+  private func take(_ entry: NeighborEntry) {
+    let neighbor: Neighbor? = state.withLock { state -> Neighbor? in
+      guard let before = state.followed[entry.address],
+        before.interfaceIndex == entry.interfaceIndex
+      else { return nil }
+      state.followed[entry.address]!.take(entry)
+      let after = state.followed[entry.address]!.neighbor
+      return after == before.neighbor ? nil : after
+    }
+    if let neighbor { continuation.yield(.neighbor(entry.address, neighbor)) }
+  }
+
+  private func take(_ link: Link, isUp: Bool) {
+    guard let egress = egresses.firstIndex(where: { $0.index == link.index }),
+      let macAddress = link.macAddress ?? egresses[egress].macAddress
+    else { return }
+    continuation.yield(.link(EgressIndex(egress), macAddress, isUp: isUp))
+    if isUp { probe() }
+  }
+
+  /// Some messages were lost: reads every followed entry.
+  private func lookAgain() {
+    let entries = state.withLock { state in
+      state.followed.compactMap {
+        state.requests.neighbor($0.key, interfaceIndex: $0.value.interfaceIndex)
+      }
+    }
+    entries.forEach(take)
+  }
+
+  /// Asks anew for what does not answer, and for what the kernel does not refresh by itself.
+  private func probe() {
+    state.withLock { state in
+      for (address, followed) in state.followed
+      where !followed.isManaged || !followed.neighbor.isResolved {
+        // A link that is down refuses; the next probe may not.
+        try? Self.resolve(address, &state)
+      }
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import TestSupport
+import Testing
+
+@testable import ControlPlane
+
+@Suite struct StatisticsTests {
+  /// SYN without options: 40 octets of IP.
+  @Test func sumsOverWorkersAndSurvivesRemoval() async throws {
+    let desk = try Desk(workers: 2)
+    try await desk.addWeb()
+    for port in UInt16(1)...4 { _ = desk.destination(syn(port), worker: Int(port % 2)) }
+    var web = try await desk.web()
+    let all = Statistics(connections: 4, inPackets: 4, inBytes: 160)
+    #expect(web.statistics == all)
+    #expect(web.realServers.map(\.statistics.connections) == [2, 2])
+    #expect(web.realServers.map(\.activeConnections) == [2, 2])
+    let removed = RealServerConfiguration.number(1)
+    try await desk.director.deleteRealServer(removed.address, port: Port(80), from: .web)
+    try await desk.director.settle()
+    web = try await desk.web()
+    #expect(web.statistics == all)
+    // Until the number is free, and after.
+    for _ in 0..<2 {
+      desk.advance(seconds: 121)
+      await desk.director.housekeep()
+      desk.plane.sweepAll()
+    }
+    await desk.director.housekeep()
+    #expect(try await desk.web().statistics == all)
+    // A new real server gets the old number, and none of the old figures.
+    try await desk.director.addRealServer(.number(3), to: .web)
+    web = try await desk.web()
+    #expect(web.realServers[0].statistics == Statistics())
+    #expect(web.statistics == all)
+  }
+
+  @Test func zeroCountsAnew() async throws {
+    let desk = try Desk()
+    try await desk.addWeb(realServers: 1...1)
+    _ = desk.destination(syn(1))
+    try await desk.director.zero(.web)
+    var web = try await desk.web()
+    #expect(web.statistics == Statistics())
+    #expect(web.realServers[0].statistics == Statistics())
+    #expect(web.realServers[0].activeConnections == 1)
+    _ = desk.destination(syn(2))
+    web = try await desk.web()
+    #expect(web.statistics == Statistics(connections: 1, inPackets: 1, inBytes: 40))
+    #expect(web.realServers[0].statistics == web.statistics)
+    try await desk.director.zero()
+    #expect(try await desk.web().statistics == Statistics())
+  }
+
+  @Test func editKeepsCounters() async throws {
+    let desk = try Desk()
+    try await desk.addWeb(realServers: 1...1)
+    _ = desk.destination(syn(1))
+    try await desk.director.editRealServer(.number(1, weight: 0), of: .web)
+    try await desk.director.settle()
+    let web = try await desk.web()
+    #expect(web.realServers[0].configuration.weight == 0)
+    #expect(web.realServers[0].statistics.connections == 1)
+    #expect(desk.plane.forward(syn(2)).verdict == .drop(.noRealServer))
+    #expect(desk.destination(ack(1)) == .realServer(1))
+  }
+
+  @Test func connectionsArePaged() async throws {
+    let desk = try Desk(workers: 2)
+    try await desk.addWeb()
+    for port in UInt16(1)...40 { _ = desk.destination(syn(port), worker: Int(port % 2)) }
+    var listed: [ConnectionStatus] = []
+    var position: ConnectionPosition?
+    repeat {
+      let page = await desk.director.connections(from: position, limit: 7)
+      #expect(page.connections.count < 7 + 8)
+      listed += page.connections
+      position = page.next
+    } while position != nil
+    #expect(Set(listed.map(\.clientPort)) == Set((1...40).map { Port($0) }))
+    #expect(listed.count == 40)
+    #expect(listed.allSatisfy { $0.state == .synReceived && $0.service == .web })
+    #expect(listed.allSatisfy { (50...60).contains($0.remainingSeconds) })
+    for made in [UInt64.max, 5 << 48] {
+      let page = await desk.director.connections(from: .init(rawValue: made), limit: 7)
+      #expect(page.connections.isEmpty && page.next == nil)
+    }
+  }
+}
+
+@Suite struct RateEstimatorTests {
+  /// The values of ip_vs_est.c, worked by hand: 1000 connections, 3000 packets and 120000 octets
+  /// in each 2 s, i.e. 500, 1500 and 60000 a second, of which a quarter of the rest is taken.
+  @Test func approachesAsTheKernel() {
+    var estimator = RateEstimator()
+    var total = Statistics()
+    var shown: [Rates] = []
+    for _ in 0..<3 {
+      total = total + Statistics(connections: 1000, inPackets: 3000, inBytes: 120_000)
+      estimator.tick(total)
+      shown.append(estimator.rates)
+    }
+    // 500 * (1 - 0.75^n) = 125, 218.75, 289.06…; (x + 511) >> 10 and (x + 15) >> 5 drop a half.
+    #expect(shown.map(\.connections) == [125, 219, 289])
+    #expect(shown.map(\.inPackets) == [375, 656, 867])
+    #expect(shown.map(\.inBytes) == [15000, 26250, 34687])
+    for _ in 0..<100 { estimator.tick(total) }
+    #expect(estimator.rates == Rates())
+  }
+
+  @Test func zeroForgetsTheAverageOnly() {
+    var estimator = RateEstimator()
+    estimator.tick(Statistics(connections: 1000))
+    estimator.zero()
+    #expect(estimator.rates == Rates())
+    estimator.tick(Statistics(connections: 2000))
+    #expect(estimator.rates.connections == 125)
+  }
+}

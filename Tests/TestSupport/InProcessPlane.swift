@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import ControlPlane
+import DataPlane
+import Synchronization
+
+/// A forwarding plane without sockets: real `Forwarder`s, to which the test hands frames.
+public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
+  public let desks: [ForwarderDesk]
+  public let egressMACAddresses: [MACAddress]
+  private let lock = Mutex<[Snapshot]>([])
+  private let openedServices = Mutex<Set<VirtualServiceKey>>([])
+
+  public init(workers: Int = 1, entries: Int = 1 << 10) throws {
+    desks = try (0..<workers).map {
+      try ForwarderDesk(entries: entries, seed: UInt64($0 + 1), now: .now())
+    }
+    egressMACAddresses = [.director]
+  }
+
+  public func publish(_ snapshot: Snapshot) {
+    lock.withLock { snapshots in
+      for desk in desks { desk.forwarder.adopt(snapshot) }
+      snapshots.append(snapshot)
+    }
+  }
+
+  public var adoptedGeneration: UInt64 { views.map(\.adoptedGeneration).min()! }
+  public var sweptGeneration: UInt64 { views.map(\.sweptGeneration).min()! }
+  public var views: [ForwarderView] { desks.map(\.view) }
+
+  public func insertService(_ key: VirtualServiceKey) {
+    openedServices.withLock { _ = $0.insert(key) }
+  }
+
+  public func removeService(_ key: VirtualServiceKey) {
+    openedServices.withLock { _ = $0.remove(key) }
+  }
+
+  /// The services whose packets would come to the workers.
+  public var opened: Set<VirtualServiceKey> { openedServices.withLock { $0 } }
+  public var generations: [UInt64] { lock.withLock { $0.map(\.generation) } }
+
+  /// Hands a frame to a worker.
+  public func forward(
+    _ packet: PacketBuilder, worker: Int = 0
+  ) -> (verdict: Verdict, frame: [UInt8]) {
+    lock.withLock { _ in desks[worker].forward(packet) }
+  }
+
+  /// All workers sweep every line at least once.
+  public func sweepAll() {
+    lock.withLock { _ in desks.forEach { $0.sweepAll() } }
+  }
+}
+
+/// Neighbours as the test says. Addresses of the site's LAN are on-link.
+public final class StatedNeighbors: NeighborSource {
+  public let events: AsyncStream<NeighborEvent>
+  private let continuation: AsyncStream<NeighborEvent>.Continuation
+  private let stated: Mutex<[IPAddress: Neighbor]>
+  private let followedAddresses = Mutex<Set<IPAddress>>([])
+
+  /// Addresses that are not stated are behind 192.168.1.1.
+  public init(_ stated: [IPAddress: Neighbor]) {
+    self.stated = Mutex(stated)
+    (events, continuation) = AsyncStream.makeStream()
+  }
+
+  /// 192.168.1.151…159 and 2001:db8::151…159, resolved to the MAC addresses 1…9 of the site.
+  public static func site() -> StatedNeighbors {
+    var stated: [IPAddress: Neighbor] = [:]
+    for number in UInt8(1)...9 {
+      let neighbor = Neighbor(macAddress: .realServer(number), isResolved: true)
+      stated[IPAddress("192.168.1.15\(number)")!] = neighbor
+      stated[IPAddress("2001:db8::15\(number)")!] = neighbor
+    }
+    return StatedNeighbors(stated)
+  }
+
+  public func follow(_ address: IPAddress) throws(DirectorError) -> Neighbor {
+    guard let neighbor = stated.withLock({ $0[address] }) else {
+      throw .behindGateway(address, gateway: IPAddress("192.168.1.1")!)
+    }
+    followedAddresses.withLock { _ = $0.insert(address) }
+    return neighbor
+  }
+
+  public func unfollow(_ address: IPAddress) {
+    followedAddresses.withLock { _ = $0.remove(address) }
+  }
+
+  public var followed: Set<IPAddress> { followedAddresses.withLock { $0 } }
+
+  public func change(_ address: IPAddress, to neighbor: Neighbor) {
+    stated.withLock { $0[address] = neighbor }
+    continuation.yield(.neighbor(address, neighbor))
+  }
+}
