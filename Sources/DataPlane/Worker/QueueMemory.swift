@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// All of one queue that lies in memory: frames and the four rings. A socket maps it, or a test
+/// that plays the kernel.
+public struct QueueMemory: BitwiseCopyable, @unchecked Sendable {
+  public var frames: UnsafeMutableRawPointer
+  /// Octets of the UMEM.
+  public var frameBytes: UInt64
+  /// Octets of one frame, a power of two.
+  public var chunkBytes: UInt32
+  public var fill: RingMemory
+  public var completion: RingMemory
+  public var receive: RingMemory
+  public var transmit: RingMemory
+
+  public init(
+    frames: UnsafeMutableRawPointer, frameBytes: UInt64, chunkBytes: UInt32, fill: RingMemory,
+    completion: RingMemory, receive: RingMemory, transmit: RingMemory
+  ) {
+    self.frames = frames
+    self.frameBytes = frameBytes
+    self.chunkBytes = chunkBytes
+    self.fill = fill
+    self.completion = completion
+    self.receive = receive
+    self.transmit = transmit
+  }
+}
