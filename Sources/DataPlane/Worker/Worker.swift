@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+import CMachine
+import Glibc
+import Synchronization
+
+/// The pinned thread of one queue: turns of a `WorkerLoop`, the system calls they ask for, and
+/// sleep when there is nothing to do.
+///
+/// Other threads only publish a snapshot, read counters, and stop it. The socket is borrowed: it
+/// must stay open until `stop` has returned.
+final class Worker: @unchecked Sendable {
+  let view: ForwarderView
+  let counters: QueueCounters
+  private let signals: UnsafeMutablePointer<WorkerSignals>
+  private let context: UnsafeMutablePointer<WorkerThread>
+  private var thread: pthread_t?
+
+  /// - Parameters:
+  ///   - socket: the bound AF_XDP socket whose rings `memory` describes.
+  ///   - cpu: where the thread is pinned.
+  init(
+    queue: Int, memory: QueueMemory, socket: Int32, forwarder: consuming Forwarder, cpu: Int32,
+    busyPoll: Bool
+  ) {
+    let loop = WorkerLoop(memory, forwarder: forwarder)
+    view = loop.view
+    counters = loop.counters
+    signals = .allocate(capacity: 1)
+    signals.initialize(to: WorkerSignals())
+    context = .allocate(capacity: 1)
+    context.initialize(
+      to: WorkerThread(
+        loop: loop, signals: UnsafePointer(signals), queue: queue, socket: socket, cpu: cpu,
+        busyPoll: busyPoll))
+  }
+
+  deinit {
+    stop()
+    context.deinitialize(count: 1)
+    context.deallocate()
+    signals.deinitialize(count: 1)
+    signals.deallocate()
+  }
+
+  /// Forwards by `snapshot` soon: at the next turn, woken if it sleeps. The caller keeps the
+  /// snapshot alive until a later one has been adopted.
+  func publish(_ snapshot: Snapshot) {
+    signals.pointee.published.store(UInt(bitPattern: snapshot.content), ordering: .releasing)
+    signals.pointee.wake()
+  }
+
+  /// Starts the thread; returns the errno of pthread_create(3) if it cannot.
+  func start() -> Int32 {
+    var handle = pthread_t()
+    let result = pthread_create(
+      &handle, nil,
+      { argument in
+        argument?.assumingMemoryBound(to: WorkerThread.self).pointee.run()
+        return nil
+      }, context)
+    if result == 0 { thread = handle }
+    return result
+  }
+
+  /// Lets what is in the rings go out, for a bounded time, and ends the thread.
+  func stop() {
+    guard let running = thread else { return }
+    signals.pointee.isStopping.store(true, ordering: .releasing)
+    signals.pointee.wake()
+    pthread_join(running, nil)
+    thread = nil
+  }
+
+  /// The errno that ended the thread, or nil while it is well.
+  var failure: Int32? {
+    let code = signals.pointee.failure.load(ordering: .acquiring)
+    return code == 0 ? nil : code
+  }
+}
+
+/// The words by which other threads reach a worker's, and it them.
+struct WorkerSignals: ~Copyable {
+  /// Address of the `SnapshotContent` to forward by; 0 before the first one.
+  let published = Atomic<UInt>(0)
+  let isStopping = Atomic<Bool>(false)
+  /// The errno that ended the thread, or 0.
+  let failure = Atomic<Int32>(0)
+  /// An eventfd(2) that ends a sleep early.
+  let alarm = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+
+  func wake() { eventfd_write(alarm, 1) }
+
+  deinit { close(alarm) }
+}
+
+/// What only the worker's thread touches.
+struct WorkerThread: ~Copyable {
+  private var loop: WorkerLoop
+  private let signals: UnsafePointer<WorkerSignals>
+  private let queue: Int
+  private let socket: Int32
+  private let cpu: Int32
+  private let busyPoll: Bool
+  private var adopted: UInt = 0
+
+  /// Empty turns before the first sleep: about 30 µs, longer than the gap between two batches of a
+  /// sender that fills its ring.
+  private static let spinTurns = 512
+  /// The longest sleep; the sweep goes on in between.
+  private static let sleepMilliseconds: Int32 = 20
+  /// The longest sleep while the kernel has not taken what is to be sent.
+  private static let sendingSleepMilliseconds: Int32 = 1
+  /// How long a stop waits for the rings to run empty.
+  private static let drainMilliseconds: Int32 = 200
+
+  init(
+    loop: consuming WorkerLoop, signals: UnsafePointer<WorkerSignals>, queue: Int, socket: Int32,
+    cpu: Int32, busyPoll: Bool
+  ) {
+    self.loop = loop
+    self.signals = signals
+    self.queue = queue
+    self.socket = socket
+    self.cpu = cpu
+    self.busyPoll = busyPoll
+  }
+
+  /// The thread's body.
+  mutating func run() {
+    _ = machine_pin_thread("martinet-q\(queue)", cpu)
+    var emptyTurns = 0
+    var stopBegan: Tick?
+    while signals.pointee.failure.load(ordering: .relaxed) == 0 {
+      adoptPublished()
+      let now = Tick.now()
+      let received = loop.turn(now: now)
+      performWakeups()
+      if received > 0 {
+        emptyTurns = 0
+        continue
+      }
+      if signals.pointee.isStopping.load(ordering: .acquiring) {
+        let began = stopBegan ?? now
+        stopBegan = began
+        if !loop.isSending || now.milliseconds(since: began) > Self.drainMilliseconds { return }
+      }
+      emptyTurns += 1
+      if !busyPoll, emptyTurns > Self.spinTurns { sleep() }
+    }
+  }
+
+  @inline(__always) private mutating func adoptPublished() {
+    let address = signals.pointee.published.load(ordering: .acquiring)
+    if _slowPath(address != adopted), let content = UnsafePointer<SnapshotContent>(bitPattern: address)
+    {
+      loop.adopt(content)
+      adopted = address
+    }
+  }
+
+  @inline(__always) private mutating func performWakeups() {
+    let wakeups = loop.wakeups
+    if wakeups.contains(.transmit) {
+      loop.counters.add(1, to: .transmitWakeups)
+      if sendto(socket, nil, 0, Int32(MSG_DONTWAIT), nil, 0) < 0 { note(errno) }
+    }
+    if wakeups.contains(.fill) {
+      loop.counters.add(1, to: .fillWakeups)
+      if recvfrom(socket, nil, 0, Int32(MSG_DONTWAIT), nil, nil) < 0 { note(errno) }
+    }
+  }
+
+  /// What a wakeup's errno means: net/xdp/xsk.c, af-xdp-facts.md §2.1.
+  private func note(_ code: Int32) {
+    switch code {
+    case EAGAIN, ENOBUFS, EINTR: loop.counters.add(1, to: .transmitAgain)
+    case EBUSY: loop.counters.add(1, to: .transmitLost)
+    case ENETDOWN: loop.counters.add(1, to: .linkDown)
+    default: signals.pointee.failure.store(code, ordering: .releasing)
+    }
+  }
+
+  private func sleep() {
+    var waits = (
+      pollfd(fd: socket, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: signals.pointee.alarm, events: Int16(POLLIN), revents: 0)
+    )
+    let milliseconds = loop.isSending ? Self.sendingSleepMilliseconds : Self.sleepMilliseconds
+    loop.counters.add(1, to: .sleeps)
+    let count = withUnsafeMutableBytes(of: &waits) {
+      poll($0.assumingMemoryBound(to: pollfd.self).baseAddress, 2, milliseconds)
+    }
+    guard count > 0 else { return }
+    if waits.1.revents != 0 {
+      var drained: eventfd_t = 0
+      eventfd_read(signals.pointee.alarm, &drained)
+    }
+    // An interface that was deleted leaves its socket with an error.
+    if waits.0.revents & Int16(POLLERR | POLLNVAL | POLLHUP) != 0 {
+      signals.pointee.failure.store(ENXIO, ordering: .releasing)
+    }
+  }
+}
