@@ -6,5 +6,6 @@ import ArgumentParser
 struct Martinet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "martinet",
-    abstract: "A direct-routing (LVS-DR) director on AF_XDP.")
+    abstract: "A direct-routing (LVS-DR) director on AF_XDP.",
+    subcommands: [RealServerCommand.self])
 }

@@ -93,12 +93,15 @@ private final class Exchange {
           .answer(nlmsg_hdr(message))
         return Int32(NL_OK.rawValue)
       }, context)
-    nl_socket_modify_cb(
-      handle, NL_CB_ACK, NL_CB_CUSTOM,
-      { _, context in
-        Unmanaged<Exchange>.fromOpaque(context!).takeUnretainedValue().isAcknowledged = true
-        return Int32(NL_STOP.rawValue)
-      }, context)
+    // A dump ends with NLMSG_DONE, everything else with an acknowledgement.
+    for end in [NL_CB_ACK, NL_CB_FINISH] {
+      nl_socket_modify_cb(
+        handle, end, NL_CB_CUSTOM,
+        { _, context in
+          Unmanaged<Exchange>.fromOpaque(context!).takeUnretainedValue().isAcknowledged = true
+          return Int32(NL_STOP.rawValue)
+        }, context)
+    }
     return withExtendedLifetime(self) { body() }
   }
 }
@@ -121,8 +124,10 @@ struct NetlinkMessage: ~Copyable {
     }
   }
 
-  func append(_ attribute: Int, _ value: UInt32) {
-    nla_put_u32(handle, Int32(attribute), value)
+  func append(_ attribute: Int, _ value: some BitwiseCopyable) {
+    withUnsafeBytes(of: value) {
+      _ = nla_put(handle, Int32(attribute), Int32($0.count), $0.baseAddress)
+    }
   }
 }
 

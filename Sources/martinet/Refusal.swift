@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Foundation
+
+/// Ends a command with one sentence on stderr and a code of sysexits.h.
+struct Refusal {
+  let sentence: String
+  let exitCode: ExitCode
+
+  /// EX_UNAVAILABLE: a facility that the command needs is not there or not free.
+  static func unavailable(_ sentence: String) -> Refusal {
+    Refusal(sentence: sentence, exitCode: ExitCode(69))
+  }
+
+  /// EX_OSERR: the system refused.
+  static func system(_ sentence: String) -> Refusal {
+    Refusal(sentence: sentence, exitCode: ExitCode(71))
+  }
+
+  /// EX_NOPERM.
+  static func permission(_ sentence: String) -> Refusal {
+    Refusal(sentence: sentence, exitCode: ExitCode(77))
+  }
+
+  /// What the command throws after it has said why.
+  func said() -> ExitCode {
+    FileHandle.standardError.write(Data("martinet: \(sentence)\n".utf8))
+    return exitCode
+  }
+}
