@@ -48,8 +48,14 @@ let package = Package(
 
     // Packet builder, simulated kernel, namespaces, requirements, seeds.
     .target(
-      name: "TestSupport", dependencies: ["DataPlane", "ControlPlane"], path: "Tests/TestSupport"),
+      name: "TestSupport", dependencies: ["DataPlane", "ControlPlane", "CTestSupport"],
+      path: "Tests/TestSupport"),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport"]),
+    // The real binary between real hosts, in network namespaces; needs root.
+    .testTarget(name: "EndToEndTests", dependencies: ["martinet", "DataPlane", "TestSupport"]),
+    // The habits of design and style that can be read off the sources.
+    .testTarget(name: "TidyTests"),
     .testTarget(name: "ControlPlaneTests", dependencies: ["ControlPlane", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -24,7 +24,7 @@ require_machine() {
   local banner
   banner=$(swift --version 2>/dev/null) || die "'swift --version' fails: reinstall the toolchain."
   [[ $banner =~ Swift\ version\ ([0-9]+) && ${BASH_REMATCH[1]} -ge 6 ]] ||
-    die "Swift 6 or later is needed, this is '${banner%%$'\n'*}': see https://www.swift.org/install."
+    die "Swift 6 is needed, this is '${banner%%$'\n'*}': see https://www.swift.org/install."
 }
 
 is_installed() {

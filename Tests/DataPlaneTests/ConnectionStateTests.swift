@@ -29,7 +29,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ConnectionState.allCases) func aSegmentWithoutFlagsCloses(_ state: ConnectionState) {
+  @Test(arguments: ConnectionState.allCases) func aSegmentWithoutFlagsCloses(
+    _ state: ConnectionState
+  ) {
     #expect(state.next(on: .nothing) == (state == .udp ? .udp : .close))
   }
 

@@ -55,7 +55,8 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
           (43, [0, 0, 0, 0, 0, 0, 0, 0]), (60, [0, 1] + [UInt8](repeating: 1, count: 14)),
         ]
       }, .forward(0)),
-    PacketCase("a payload of 1400 octets", web.with { $0.payload = .init(repeating: 7, count: 1400) },
+    PacketCase(
+      "a payload of 1400 octets", web.with { $0.payload = .init(repeating: 7, count: 1400) },
       .forward(0)),
   ]
 

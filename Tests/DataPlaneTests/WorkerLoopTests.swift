@@ -36,7 +36,8 @@ import Testing
     #expect(kernel.whereabouts?["transmit"] == 1)
     kernel.takeTransmit(budget: 32)
     #expect(loop.wakeups == [])
-    #expect(kernel.sent == [MACAddress.realServer(2).octets + MACAddress.director.octets + syn[12...]])
+    #expect(
+      kernel.sent == [MACAddress.realServer(2).octets + MACAddress.director.octets + syn[12...]])
     kernel.complete(at: 0)
     #expect(loop.turn(now: Tick(rawValue: 2)) == 0)
     #expect(kernel.whereabouts?["fill"] == 64)

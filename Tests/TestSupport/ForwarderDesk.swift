@@ -54,7 +54,9 @@ public final class ForwarderDesk {
     var verdicts = [Verdict](repeating: .drop(.truncated), count: descriptors.count)
     verdicts.withUnsafeMutableBufferPointer { verdicts in
       descriptors.withUnsafeBufferPointer { descriptors in
-        guard let first = descriptors.baseAddress, let verdicts = verdicts.baseAddress else { return }
+        guard let first = descriptors.baseAddress, let verdicts = verdicts.baseAddress else {
+          return
+        }
         forwarder.forward(
           first, count: descriptors.count, frames: frames,
           frameBytes: UInt64(frameBytes * capacity), now: now, verdicts: verdicts)

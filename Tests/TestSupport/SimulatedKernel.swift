@@ -29,7 +29,9 @@ public final class SimulatedKernel {
       words.deallocate()
     }
 
-    private func atomic(_ word: UnsafeMutablePointer<UInt32>) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    private func atomic(_ word: UnsafeMutablePointer<UInt32>) -> UnsafeMutablePointer<
+      Atomic<UInt32>
+    > {
       UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
@@ -92,7 +94,9 @@ public final class SimulatedKernel {
     fill.consumer = fill.kernelIndex
     // XDP_PACKET_HEADROOM in front, as in copy mode.
     let address = chunk + 256
-    frame.withUnsafeBytes { (frames + Int(address)).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    frame.withUnsafeBytes {
+      (frames + Int(address)).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+    }
     receive.slot(receive.kernelIndex, bytes: 16).storeBytes(
       of: FrameDescriptor(address: address, length: UInt32(frame.count)), as: FrameDescriptor.self)
     receive.kernelIndex &+= 1
@@ -128,7 +132,8 @@ public final class SimulatedKernel {
   public var whereabouts: [String: Int]? {
     var places: [String: [UInt64]] = ["in flight": inFlight]
     places["fill"] = addresses(fill, from: fill.kernelIndex, to: fill.producer, bytes: 8)
-    places["receive"] = addresses(receive, from: receive.consumer, to: receive.kernelIndex, bytes: 16)
+    places["receive"] = addresses(
+      receive, from: receive.consumer, to: receive.kernelIndex, bytes: 16)
     places["transmit"] = addresses(
       transmit, from: transmit.kernelIndex, to: transmit.producer, bytes: 16)
     places["completion"] = addresses(

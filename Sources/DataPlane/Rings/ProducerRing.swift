@@ -7,8 +7,8 @@ public typealias TransmitRing = ProducerRing<FrameDescriptor>
 
 /// A ring that this side writes and the kernel reads: write entries, then submit them.
 ///
-/// One thread. Its own index is a plain variable; the kernel's is read when the ring looks too full.
-/// The indices wrap: 2³² packets pass in seven minutes at 10 Mpps.
+/// One thread. Its own index is a plain variable; the kernel's is read when the ring looks too
+/// full. The indices wrap: 2³² packets pass in seven minutes at 10 Mpps.
 public struct ProducerRing<Entry: BitwiseCopyable>: ~Copyable {
   private let slots: UnsafeMutablePointer<Entry>
   private let mask: UInt32

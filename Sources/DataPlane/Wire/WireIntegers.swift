@@ -37,7 +37,9 @@ public struct MACAddress: RawRepresentable, Hashable, Sendable, BitwiseCopyable 
   public init(rawValue: UInt64) { self.rawValue = rawValue & 0xffff_ffff_ffff }
 
   /// The six octets in wire order.
-  public var octets: [UInt8] { (0..<6).map { UInt8(truncatingIfNeeded: rawValue >> (40 - 8 * $0)) } }
+  public var octets: [UInt8] {
+    (0..<6).map { UInt8(truncatingIfNeeded: rawValue >> (40 - 8 * $0)) }
+  }
 
   /// Six octets in wire order; nil for any other count.
   public init?(octets: some Collection<UInt8>) {

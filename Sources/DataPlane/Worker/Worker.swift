@@ -151,7 +151,8 @@ struct WorkerThread: ~Copyable {
 
   @inline(__always) private mutating func adoptPublished() {
     let address = signals.pointee.published.load(ordering: .acquiring)
-    if _slowPath(address != adopted), let content = UnsafePointer<SnapshotContent>(bitPattern: address)
+    if _slowPath(address != adopted),
+      let content = UnsafePointer<SnapshotContent>(bitPattern: address)
     {
       loop.adopt(content)
       adopted = address

@@ -24,7 +24,8 @@ public enum ConnectionState: UInt8, CaseIterable, Sendable {
 
   /// `isActive` by raw value, as records keep it.
   @inline(__always) static func isActive(rawValue: UInt8) -> Bool {
-    let active: UInt16 = 1 << established.rawValue | 1 << synSent.rawValue | 1 << synReceived.rawValue
+    let active: UInt16 =
+      1 << established.rawValue | 1 << synSent.rawValue | 1 << synReceived.rawValue
       | 1 << synAck.rawValue
     return active &>> UInt16(rawValue & 0xf) & 1 != 0
   }

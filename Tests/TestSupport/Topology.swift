@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// The LVS-DR textbook network of `scripts/demo`: client 10.0.0.2 - router - LAN 192.168.1.0/24
+/// (a bridge) with the director .150 and the real servers .151 and .152. IPv6 is fd00:10::/64
+/// before the router and fd00:1::/64 behind it, with the same last number in each address.
+public struct Lan {
+  public static let vip = "192.168.1.149"
+  public static let vip6 = "fd00:1::149"
+  public static let directorMAC = mac(150)
+
+  /// The bridge: its port towards a host has the host's name.
+  public let fabric: Host
+  public let client: Host
+  public let router: Host
+  public let director: Host
+  /// .151 and .152.
+  public let realServers: [Host]
+
+  /// - Parameter directorQueues: RX and TX queues of the director's interface and of its port.
+  public init(directorQueues: Int = 1) throws {
+    fabric = try Host("lan")
+    client = try Host("client")
+    router = try Host("router")
+    director = try Host("director")
+    realServers = [try Host("rs1"), try Host("rs2")]
+    try fabric.ip("link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+    try fabric.ip("link set bridge up")
+    try plug(router, number: 1)
+    try plug(director, number: 150, queues: directorQueues)
+    try plug(realServers[0], number: 151)
+    try plug(realServers[1], number: 152)
+    try connectClient()
+    try director.ip("address add \(Self.vip)/32 dev lan0")
+    try director.ip("address add \(Self.vip6)/128 dev lan0 nodad")
+  }
+
+  /// The MAC address of the host with this last number in its address.
+  public static func mac(_ number: Int) -> MACAddress {
+    MACAddress("02:00:00:00:01:" + hex(number))!
+  }
+
+  private static func hex(_ number: Int) -> String {
+    (number < 16 ? "0" : "") + String(number, radix: 16)
+  }
+
+  private func plug(_ host: Host, number: Int, queues: Int = 1) throws {
+    try host.connect("lan0", to: host.name, of: fabric, queues: queues, mac: Self.mac(number))
+    try fabric.ip("link set \(host.name) master bridge")
+    try host.ip("address add 192.168.1.\(number)/24 dev lan0")
+    try host.ip("address add fd00:1::\(number)/64 dev lan0 nodad")
+    guard number != 1 else { return }
+    try host.ip("route add default via 192.168.1.1")
+    try host.ip("route add default via fd00:1::1")
+  }
+
+  private func connectClient() throws {
+    try client.connect("wan0", to: "wan0", of: router)
+    for (host, number) in [(router, 1), (client, 2)] {
+      try host.ip("address add 10.0.0.\(number)/24 dev wan0")
+      try host.ip("address add fd00:10::\(number)/64 dev wan0 nodad")
+    }
+    try client.ip("route add default via 10.0.0.1")
+    try client.ip("route add default via fd00:10::1")
+    try router.run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+  }
+}
+
+/// The director alone on a cable whose far end the test holds: every frame is the test's own.
+/// The real servers are permanent neighbours, so that nobody has to answer ARP.
+public struct Wire {
+  public static let directorMAC = MACAddress("02:00:00:00:02:d1")!
+  public static let farMAC = MACAddress("02:00:00:00:02:c1")!
+
+  public let director: Host
+  public let far: Host
+
+  /// - Parameter realServers: last numbers of 192.168.2.N and fd00:2::N that resolve.
+  public init(queues: Int = 1, realServers: [Int] = [151, 152]) throws {
+    director = try Host("director")
+    far = try Host("far")
+    try director.connect("lan0", to: "far0", of: far, queues: queues, mac: Self.directorMAC)
+    try far.run("sysctl -qw net.ipv6.conf.far0.disable_ipv6=1")
+    try far.ip("link set far0 address \(Self.farMAC)")
+    try director.ip("address add 192.168.2.150/24 dev lan0")
+    try director.ip("address add fd00:2::150/64 dev lan0 nodad")
+    try director.ip("address add 192.168.2.149/32 dev lan0")
+    try director.ip("address add fd00:2::149/128 dev lan0 nodad")
+    for number in realServers { try setMAC(Lan.mac(number), of: number) }
+  }
+
+  /// Makes `mac` the permanent neighbour entry of real server `number`.
+  public func setMAC(_ mac: MACAddress, of number: Int) throws {
+    for address in ["192.168.2.\(number)", "fd00:2::\(number)"] {
+      try director.ip("neighbor replace \(address) lladdr \(mac) dev lan0 nud permanent")
+    }
+  }
+}
