@@ -201,7 +201,7 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
   @Test func aSilentNeighborGetsNoNewConnectionsAndKeepsItsOwn() async throws {
     let desk = try Desk()
     try await desk.addWeb()
-    let running = Task { await desk.director.run() }
+    let running = Task { try await desk.director.run() }
     defer { running.cancel() }
     #expect(desk.destination(syn(1)) == .realServer(2))
     let address = IPAddress("192.168.1.152")!

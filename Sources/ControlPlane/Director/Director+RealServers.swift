@@ -7,12 +7,15 @@ extension Director {
   public func addRealServer(
     _ configuration: RealServerConfiguration, to key: VirtualServiceKey
   ) throws(DirectorError) {
-    guard let service = services[key] else { throw .noSuchService(key) }
+    guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
     try validate(configuration, for: key)
     guard address.isUnicast else { throw .notUnicast(address) }
     guard address.isSameVersion(as: key.address) else { throw .addressFamilyMismatch(address, key) }
-    guard service.realServers[address] == nil else { throw .realServerExists(address, key) }
+    // No local copy of the service: it would make every change copy the list.
+    guard services[key]!.realServers[address] == nil else {
+      throw .realServerExists(address, key)
+    }
     let neighbor = try neighbors.follow(address)
     guard let number = realServerIndices.take(RealServerKey(service: key, address: address)) else {
       if followers[address] == nil { neighbors.unfollow(address) }
@@ -42,9 +45,11 @@ extension Director {
   public func editRealServer(
     _ configuration: RealServerConfiguration, of key: VirtualServiceKey
   ) throws(DirectorError) {
-    guard let service = services[key] else { throw .noSuchService(key) }
+    guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
-    guard service.realServers[address] != nil else { throw .noSuchRealServer(address, key) }
+    guard services[key]!.realServers[address] != nil else {
+      throw .noSuchRealServer(address, key)
+    }
     try validate(configuration, for: key)
     services[key]!.realServers[address]!.configuration = configuration
     changeRealServers(of: key)

@@ -3,26 +3,29 @@ import DataPlane
 import Logging
 
 extension Director {
-  /// Follows the network and the clock until the task is cancelled.
-  public func run() async {
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask {
-        for await event in self.neighbors.events { await self.take(event) }
-      }
-      group.addTask {
-        while !Task.isCancelled {
-          try? await Task.sleep(for: RateEstimator.interval)
-          await self.housekeep()
-        }
-      }
+  /// Follows the network and the clock until the task is cancelled; throws when the forwarding
+  /// plane has failed.
+  public func run() async throws(DirectorError) {
+    async let following: Void = followNeighbors()
+    while !Task.isCancelled {
+      try? await Task.sleep(for: RateEstimator.interval)
+      if let failure = plane.failure { throw .system(failure) }
+      await housekeep()
     }
+    await following
+  }
+
+  private func followNeighbors() async {
+    for await event in neighbors.events { take(event) }
   }
 
   /// Every two seconds: rates, numbers whose rest is over, and what the plane refused before.
   func housekeep() async {
     estimateRates()
     let now = clock()
-    if serviceIndices.retire(now: now) || realServerIndices.retire(now: now) { changes += 1 }
+    // Both in one snapshot: a service's number is never free before its real servers' are.
+    let retired = [serviceIndices.retire(now: now), realServerIndices.retire(now: now)]
+    if retired.contains(true) { changes += 1 }
     let swept = plane.sweptGeneration
     _ = serviceIndices.reclaim(sweptGeneration: swept)
     let freed = realServerIndices.reclaim(sweptGeneration: swept)

@@ -19,6 +19,9 @@ public protocol ForwardingPlane: Sendable {
   /// Closes it: the kernel sees the packets again.
   func removeService(_ key: VirtualServiceKey) throws
 
+  /// Why a worker gave up, in a sentence; nil while all are well.
+  var failure: String? { get }
+
   /// One per worker.
   var views: [ForwarderView] { get }
 

@@ -89,11 +89,16 @@ public final class KernelNeighbors: NeighborSource {
       if let entry = state.requests.neighbor(address, interfaceIndex: index) {
         state.followed[address]!.take(entry)
       }
-      do {
+      do throws(NetlinkError) {
         try Self.resolve(address, &state)
       } catch {
         state.followed[address] = nil
-        throw .system("\(error)")
+        let isFull = error.code == -NLE_NOMEM
+        throw .system(
+          isFull
+            ? "the kernel's neighbour table is full: raise the sysctl "
+              + "net.\(address.isIPv4 ? "ipv4" : "ipv6").neigh.default.gc_thresh3"
+            : "\(error)")
       }
       return state.followed[address]!.neighbor
     }
