@@ -23,7 +23,11 @@ let package = Package(
       name: "CXDP", dependencies: ["CDirectorABI"],
       linkerSettings: [.linkedLibrary("xdp"), .linkedLibrary("bpf"), .linkedLibrary("elf")]),
     // All that a packet meets: wire formats, the decision, rings, sockets, the pinned thread.
-    .target(name: "DataPlane", dependencies: ["CXDP", "CMachine", "CDirectorABI"]),
+    .target(
+      name: "DataPlane", dependencies: ["CXDP", "CMachine", "CDirectorABI"],
+      plugins: ["EmbedDirectorProgram"]),
+    // Compiles bpf/director.bpf.c into DataPlane.
+    .plugin(name: "EmbedDirectorProgram", capability: .buildTool()),
     // libnl-route: the kernel's neighbours, links, addresses and routes.
     .systemLibrary(
       name: "CNetlink", pkgConfig: "libnl-route-3.0",

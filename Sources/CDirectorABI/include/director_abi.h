@@ -31,7 +31,25 @@ struct director_service_key {
 	__be16 port;
 };
 
+/* The only entry of the port map: whose frames the program may take. */
+struct director_port {
+	__u8 mac_address[6];
+	__u8 zero[2];
+};
+
+/* Indices into the per-CPU array of 64-bit counters. */
+enum director_counter {
+	DIRECTOR_COUNTER_SERVICE,    /* packets of services handed to a worker */
+	DIRECTOR_COUNTER_FRAGMENT,   /* fragments of a VIP's packets handed to a worker */
+	DIRECTOR_COUNTER_ICMP_ERROR, /* ICMP errors for a VIP handed to a worker */
+	DIRECTOR_COUNTER_NO_SOCKET,  /* dropped: the receive queue has no socket */
+	DIRECTOR_COUNTER_OTHER_HOST, /* passed: for a VIP, but another machine's MAC address */
+	DIRECTOR_COUNTER_MALFORMED,  /* passed: for a VIP, but without a whole header */
+	DIRECTOR_COUNTERS
+};
+
 _Static_assert(sizeof(struct director_vip_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_service_key) == 20, "map key layout");
+_Static_assert(sizeof(struct director_port) == 8, "map value layout");
 
 #endif

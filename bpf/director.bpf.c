@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Steers the frames of virtual services into the AF_XDP socket of their receive queue. All other
+ * frames are the kernel's, untouched: ARP, neighbour discovery, echo, every port that is no
+ * service. README.md beside this file says more.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "director_abi.h"
+
+#define VLAN_TAGS 2
+#define EXTENSION_HEADERS 8
+#define VLAN_TAG_BYTES 4
+
+#define MAP(map_name, map_type, entries, key_type, value_type) \
+	struct {                                               \
+		__uint(type, map_type);                        \
+		__uint(max_entries, entries);                  \
+		__type(key, key_type);                         \
+		__type(value, value_type);                     \
+	} map_name SEC(".maps")
+
+MAP(xsks, BPF_MAP_TYPE_XSKMAP, DIRECTOR_MAX_QUEUES, __u32, __u32);
+MAP(services, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_service_key, __u8);
+MAP(vips, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_vip_key, __u8);
+MAP(port, BPF_MAP_TYPE_ARRAY, 1, __u32, struct director_port);
+MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, DIRECTOR_COUNTERS, __u32, __u64);
+
+enum kind { FOREIGN, TRANSPORT, FRAGMENT, ICMP_ERROR, MALFORMED };
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *cell = bpf_map_lookup_elem(&counters, &counter);
+
+	if (cell)
+		++*cell;
+}
+
+/* Ports stand at `header` whatever the transport protocol. */
+static __always_inline enum kind transport(__u8 protocol, void *header, void *end,
+					   struct director_service_key *key)
+{
+	__be16 *ports = header;
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return FOREIGN;
+	if ((void *)(ports + 2) > end)
+		return MALFORMED;
+	key->protocol = protocol;
+	key->port = ports[1];
+	return TRANSPORT;
+}
+
+/* RFC 792: unreachable, source quench, time exceeded, parameter problem. Redirects stay here. */
+static __always_inline enum kind icmp(__u8 *header, void *end)
+{
+	if ((void *)(header + 1) > end)
+		return MALFORMED;
+	return *header == 3 || *header == 4 || *header == 11 || *header == 12 ? ICMP_ERROR : FOREIGN;
+}
+
+static __always_inline enum kind ipv4(struct iphdr *ip, void *end, struct director_service_key *key)
+{
+	void *header;
+
+	if ((void *)(ip + 1) > end)
+		return FOREIGN;
+	key->family = DIRECTOR_FAMILY_IPV4;
+	__builtin_memcpy(key->address, &ip->daddr, sizeof(ip->daddr));
+	if (ip->version != 4 || ip->ihl < 5)
+		return MALFORMED;
+	/* More fragments, or an offset. */
+	if (ip->frag_off & bpf_htons(0x3fff))
+		return ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP ? FRAGMENT : FOREIGN;
+	header = (void *)ip + ip->ihl * 4;
+	return ip->protocol == IPPROTO_ICMP ? icmp(header, end)
+					    : transport(ip->protocol, header, end, key);
+}
+
+static __always_inline enum kind ipv6(struct ipv6hdr *ip, void *end,
+				      struct director_service_key *key)
+{
+	__u8 next, *header = (void *)(ip + 1);
+
+	if ((void *)(ip + 1) > end)
+		return FOREIGN;
+	key->family = DIRECTOR_FAMILY_IPV6;
+	__builtin_memcpy(key->address, &ip->daddr, sizeof(ip->daddr));
+	if (ip->version != 6)
+		return MALFORMED;
+	next = ip->nexthdr;
+	for (int headers = 0; headers < EXTENSION_HEADERS; headers++) {
+		if (next == IPPROTO_TCP || next == IPPROTO_UDP)
+			return transport(next, header, end, key);
+		/* RFC 4443 §2.1: errors are the types below 128. */
+		if (next == IPPROTO_ICMPV6)
+			return (void *)(header + 1) > end ? MALFORMED
+			       : *header < 128		  ? ICMP_ERROR
+							  : FOREIGN;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_FRAGMENT)
+			return FOREIGN;
+		if ((void *)(header + 8) > end)
+			return MALFORMED;
+		if (next == IPPROTO_FRAGMENT)
+			return header[0] == IPPROTO_TCP || header[0] == IPPROTO_UDP ? FRAGMENT
+										    : FOREIGN;
+		next = header[0];
+		header += 8 + header[1] * 8;
+	}
+	return MALFORMED;
+}
+
+/* What the frame is; fills in as much of `key` as that takes. */
+static __always_inline enum kind parse(void *data, void *end, struct director_service_key *key)
+{
+	struct ethhdr *ethernet = data;
+	void *header = ethernet + 1;
+	__be16 type;
+
+	if (header > end)
+		return FOREIGN;
+	type = ethernet->h_proto;
+	for (int tags = 0; tags < VLAN_TAGS; tags++) {
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		if (header + VLAN_TAG_BYTES > end)
+			return FOREIGN;
+		type = *(__be16 *)(header + 2);
+		header += VLAN_TAG_BYTES;
+	}
+	if (type == bpf_htons(ETH_P_IP))
+		return ipv4(header, end, key);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return ipv6(header, end, key);
+	return FOREIGN;
+}
+
+/* A switch or bridge may flood frames of other machines; two directors would send them in rings. */
+static __always_inline int is_for_this_host(struct ethhdr *ethernet)
+{
+	__u32 first = 0;
+	struct director_port *own = bpf_map_lookup_elem(&port, &first);
+
+	return own && !__builtin_memcmp(ethernet->h_dest, own->mac_address, ETH_ALEN);
+}
+
+SEC("xdp")
+int director(struct xdp_md *context)
+{
+	void *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+	struct director_service_key key = {};
+	struct director_vip_key vip = {};
+	enum kind kind = parse(data, end, &key);
+
+	if (kind == FOREIGN)
+		return XDP_PASS;
+	if (kind == TRANSPORT) {
+		if (!bpf_map_lookup_elem(&services, &key))
+			return XDP_PASS;
+	} else {
+		__builtin_memcpy(vip.address, key.address, sizeof(vip.address));
+		vip.family = key.family;
+		if (!bpf_map_lookup_elem(&vips, &vip))
+			return XDP_PASS;
+	}
+	if (data + sizeof(struct ethhdr) > end || !is_for_this_host(data)) {
+		count(DIRECTOR_COUNTER_OTHER_HOST);
+		return XDP_PASS;
+	}
+	if (kind == MALFORMED) {
+		count(DIRECTOR_COUNTER_MALFORMED);
+		return XDP_PASS;
+	}
+	/* Not XDP_PASS: a kernel that owns the VIP would reset live connections. */
+	if (bpf_redirect_map(&xsks, context->rx_queue_index, XDP_DROP) != XDP_REDIRECT) {
+		count(DIRECTOR_COUNTER_NO_SOCKET);
+		return XDP_DROP;
+	}
+	count(kind == TRANSPORT	 ? DIRECTOR_COUNTER_SERVICE
+	      : kind == FRAGMENT ? DIRECTOR_COUNTER_FRAGMENT
+				 : DIRECTOR_COUNTER_ICMP_ERROR);
+	return XDP_REDIRECT;
+}
+
+char program_license[] SEC("license") = "Dual BSD/GPL";
