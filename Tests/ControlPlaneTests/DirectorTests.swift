@@ -11,7 +11,7 @@ import Testing
 /// A director over real forwarders, with a clock of its own.
 struct Desk {
   let plane: InProcessPlane
-  let neighbors = StatedNeighbors.site()
+  let neighbors: StatedNeighbors
   let director: Director
   private let time = Time()
 
@@ -19,7 +19,8 @@ struct Desk {
     let seconds = Atomic<Int>(1_000_000)
   }
 
-  init(workers: Int = 1) throws {
+  init(workers: Int = 1, neighbors: StatedNeighbors = .site()) throws {
+    self.neighbors = neighbors
     plane = try InProcessPlane(workers: workers)
     let time = time
     director = Director(
@@ -168,6 +169,29 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     try await desk.director.settle()
     try await desk.director.settle()
     #expect(desk.plane.generations == [1])
+  }
+
+  /// `ipvsadm -R` of a large site: each command costs the same, however many came before.
+  @Test func thousandsOfRealServersTakeMoments() async throws {
+    let count = 20_000
+    let address = { (number: Int) in
+      IPAddress.v4(IPv4Address(rawValue: 0x0a00_0001 + UInt32(number)))
+    }
+    var stated: [IPAddress: Neighbor] = [:]
+    for number in 0..<count {
+      stated[address(number)] = Neighbor(macAddress: .realServer(1), isResolved: true)
+    }
+    let desk = try Desk(neighbors: StatedNeighbors(stated))
+    let start = ContinuousClock.now
+    try await desk.director.addService(.init(key: .web, scheduler: .wrr))
+    for number in 0..<count {
+      try await desk.director.addRealServer(
+        .init(address: address(number), port: Port(80)), to: .web)
+    }
+    try await desk.director.settle()
+    // A second in a debug build where it is linear; a copy of the list per command would take minutes.
+    #expect(ContinuousClock.now - start < .seconds(20))
+    #expect(try await desk.web().realServers.count == count)
   }
 
   @Test func concurrentCallersAllSeeTheirChangesInForce() async throws {
