@@ -17,6 +17,11 @@ struct Refusal {
     Refusal(sentence: sentence, exitCode: ExitCode(71))
   }
 
+  /// EX_CANTCREAT: a file that the command makes cannot be made.
+  static func cannotCreate(_ sentence: String) -> Refusal {
+    Refusal(sentence: sentence, exitCode: ExitCode(73))
+  }
+
   /// EX_NOPERM.
   static func permission(_ sentence: String) -> Refusal {
     Refusal(sentence: sentence, exitCode: ExitCode(77))

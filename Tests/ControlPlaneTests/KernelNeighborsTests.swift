@@ -40,7 +40,8 @@ private struct LAN {
   }
 }
 
-@Suite(.serialized) struct KernelNeighborsTests {
+@Suite(.serialized, .requires(.root, .networkNamespaces, .commands("ip")))
+struct KernelNeighborsTests {
   @Test(arguments: ["192.168.1.151", "2001:db8::151"])
   func resolvesFollowsAndForgets(_ text: String) async throws {
     let lan = try LAN()

@@ -61,7 +61,8 @@ private struct Wire {
   func remove() { try? FileManager.default.removeItem(atPath: directory) }
 }
 
-@Suite struct RealServerHostTests {
+@Suite(.requires(.root, .networkNamespaces, .commands("ip", "ping")))
+struct RealServerHostTests {
   private static let ipv4 = "192.168.1.149"
   private static let ipv6 = "2001:db8::149"
 
