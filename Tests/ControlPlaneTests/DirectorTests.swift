@@ -189,7 +189,7 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
         .init(address: address(number), port: Port(80)), to: .web)
     }
     try await desk.director.settle()
-    // A second in a debug build where it is linear; a copy of the list per command would take minutes.
+    // A second in a debug build; a copy of the list per command would take minutes.
     #expect(ContinuousClock.now - start < .seconds(20))
     #expect(try await desk.web().realServers.count == count)
   }
