@@ -8,10 +8,10 @@ import Testing
 @Suite struct ConnectionStateTests {
   private static let columns = "NO ES SS SR FW TW CL CW LA LI SA".split(separator: " ")
   private static let rows: [(ConnectionEvent, String)] = [
-    (.syn, "SR ES ES SR SR SR SR SR SR SR SR"),
-    (.fin, "CL FW SS TW FW TW CL CW LA LI TW"),
-    (.ack, "ES ES SS ES FW TW CL CW CL LI ES"),
-    (.rst, "CL CL CL SR CL CL CL CL LA LI CL"),
+    (.tcp(flags: 0x02), "SR ES ES SR SR SR SR SR SR SR SR"),
+    (.tcp(flags: 0x11), "CL FW SS TW FW TW CL CW LA LI TW"),
+    (.tcp(flags: 0x18), "ES ES SS ES FW TW CL CW CL LI ES"),
+    (.tcp(flags: 0x14), "CL CL CL SR CL CL CL CL LA LI CL"),
   ]
   private static let names = [
     "NO": "NONE", "ES": "ESTABLISHED", "SS": "SYN_SENT", "SR": "SYN_RECV", "FW": "FIN_WAIT",
@@ -29,10 +29,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ConnectionState.allCases) func aSegmentWithoutFlagsCloses(
-    _ state: ConnectionState
-  ) {
-    #expect(state.next(on: .nothing) == (state == .udp ? .udp : .close))
+  @Test(arguments: ConnectionState.allCases)
+  func aSegmentWithoutFlagsCloses(_ state: ConnectionState) {
+    #expect(state.next(on: .tcp(flags: 0xe8)) == (state == .udp ? .udp : .close))
   }
 
   /// `tcp_timeouts` and `udp_timeouts` in seconds.
@@ -54,19 +53,18 @@ import Testing
 
   /// Every TCP event sequence of length four through the real forwarder, against the table.
   @Test func sequencesThroughTheForwarder() throws {
-    let events: [(TCPFlags, ConnectionEvent)] = [
-      ([.ack], .ack), ([.fin, .ack], .fin), ([.rst], .rst), ([], .nothing), ([.syn], .syn),
-    ]
+    let segments: [TCPFlags] = [[.ack], [.fin, .ack], [.rst], [], [.syn]]
     for number in 0..<625 {
       let desk = try ForwarderDesk(entries: 8)
       try desk.adopt(.site())
       let packet = PacketBuilder(from: "10.0.0.1", to: "192.168.1.149")
       _ = desk.forward(packet)
-      var state = ConnectionState.none.next(on: .syn)
+      var state = ConnectionState.none.next(on: .tcp(flags: TCPFlags.syn.rawValue))
       for digit in [1, 5, 25, 125] {
-        let (flags, event) = events[number / digit % 5]
+        let flags = segments[number / digit % 5]
+        let event = ConnectionEvent.tcp(flags: flags.rawValue)
         let startsAnew =
-          event == .syn && [.timeWait, .close, .finWait].contains(state)
+          flags == .syn && [.timeWait, .close, .finWait].contains(state)
         state = startsAnew ? .synReceived : state.next(on: event)
         #expect(desk.forward(packet.with { $0.tcpFlags = flags }).verdict == .forward(0))
         let listed = desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now)

@@ -81,7 +81,7 @@ public struct Forwarder: ~Copyable {
 
   /// Frees what has expired, a few lines per turn of the loop; cheap when nothing is due.
   public func sweep(now: Tick) {
-    core.pointee.sweep = core.pointee.sweptTo(now: now)
+    core.pointee.sweep(now: now)
   }
 
   /// What other threads may read while this value lives.

@@ -30,6 +30,7 @@ extension ForwarderCore {
   private static func parse(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch
   ) -> (ipv4: Int, ipv6: Int) {
+    let intake = IPv4Intake(core)
     var (ipv4Count, ipv6Count) = (0, 0)
     for index in 0..<batch.count {
       let descriptor = batch.descriptors[index]
@@ -56,7 +57,7 @@ extension ForwarderCore {
         continue
       }
       let offset = PacketParser.ethernetBytes
-      if let reason = acceptIPv4(core, bytes, at: offset, frame, index, ipv4Count) {
+      if let reason = intake.accept(bytes, at: offset, frame, index, ipv4Count) {
         drop(core, batch, index, reason)
         continue
       }
@@ -78,7 +79,7 @@ extension ForwarderCore {
     let reason: DropReason?
     switch type {
     case .ipv4:
-      reason = acceptIPv4(core, bytes, at: offset, frame, index, ipv4Count)
+      reason = IPv4Intake(core).accept(bytes, at: offset, frame, index, ipv4Count)
       ipv4Count &+= reason == nil ? 1 : 0
     case .ipv6:
       reason = acceptIPv6(core, bytes, at: offset, frame, index, ipv6Count)
@@ -87,28 +88,6 @@ extension ForwarderCore {
       reason = .notIP
     }
     if let reason { drop(core, batch, index, reason) }
-  }
-
-  /// Parses one IPv4 packet into scratch place `place`, or says why not.
-  @inline(__always)
-  private static func acceptIPv4(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ bytes: RawSpan, at offset: Int,
-    _ frame: UnsafeMutableRawPointer, _ index: Int, _ place: Int
-  ) -> DropReason? {
-    let parsed = PacketParser.ipv4(bytes, at: offset)
-    guard let fields = parsed.fields else { return parsed.reason }
-    let service = core.pointee.content.pointee.ipv4Services.lookUp(
-      IPv4ServiceTable.key(
-        fields.destination, fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard _fastPath(service != 0) else { return .noService }
-    let key = IPv4ConnectionTable.key(
-      client: fields.source, port: fields.transport.sourcePort, service: service)
-    let line = core.pointee.ipv4.line(core.pointee.hashKey.hash(key))
-    machine_prefetch(line)
-    core.pointee.ipv4Packets[place] = IPv4Packet(
-      key: key, line: line, frame: frame,
-      facts: PacketFacts(fields.transport, service: service, index: index))
-    return nil
   }
 
   /// Parses one IPv6 packet into scratch place `place`, or says why not.
@@ -181,6 +160,42 @@ extension ForwarderCore {
   ) {
     core.pointee.counters.countDrop(reason.rawValue)
     batch.verdicts[index] = .drop(reason)
+  }
+}
+
+/// What the parsing of every IPv4 packet reads, in locals for a whole batch.
+private struct IPv4Intake: BitwiseCopyable {
+  let services: IPv4ServiceTable
+  let table: IPv4ConnectionTable
+  let hashKey: HashKey
+  let packets: UnsafeMutablePointer<IPv4Packet>
+
+  @inline(__always) init(_ core: UnsafeMutablePointer<ForwarderCore>) {
+    services = core.pointee.content.pointee.ipv4Services
+    table = core.pointee.ipv4
+    hashKey = core.pointee.hashKey
+    packets = core.pointee.ipv4Packets
+  }
+
+  /// Parses one packet into scratch place `place`, or says why not.
+  @inline(__always)
+  func accept(
+    _ bytes: RawSpan, at offset: Int, _ frame: UnsafeMutableRawPointer, _ index: Int, _ place: Int
+  ) -> DropReason? {
+    let parsed = PacketParser.ipv4(bytes, at: offset)
+    guard let fields = parsed.fields else { return parsed.reason }
+    let service = services.lookUp(
+      IPv4ServiceTable.key(
+        fields.destination, fields.transport.destinationPort, fields.transport.ipProtocol))
+    guard _fastPath(service != 0) else { return .noService }
+    let key = IPv4ConnectionTable.key(
+      client: fields.source, port: fields.transport.sourcePort, service: service)
+    let line = table.line(hashKey.hash(key))
+    machine_prefetch(line)
+    packets[place] = IPv4Packet(
+      key: key, line: line, frame: frame,
+      facts: PacketFacts(fields.transport, service: service, index: index))
+    return nil
   }
 }
 

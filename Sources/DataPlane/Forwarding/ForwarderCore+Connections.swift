@@ -44,18 +44,13 @@ extension ForwarderCore {
   private func schedulesAnew(
     _ meta: ConnectionMeta, _ status: NextHop.Status, _ facts: PacketFacts
   ) -> Bool {
-    switch facts.event {
-    case .syn:
-      let isOver =
-        meta.state == ConnectionState.timeWait.rawValue
-        || meta.state == ConnectionState.close.rawValue
-        || meta.state == ConnectionState.finWait.rawValue
-      return isOver || status != .live || !takesConnections(meta.realServer)
-    case .datagram:
-      return status != .live
-    default:
-      return false
-    }
+    if facts.event == .datagram { return status != .live }
+    guard facts.event.isSYN else { return false }
+    let isOver =
+      meta.state == ConnectionState.timeWait.rawValue
+      || meta.state == ConnectionState.close.rawValue
+      || meta.state == ConnectionState.finWait.rawValue
+    return isOver || status != .live || !takesConnections(meta.realServer)
   }
 
   /// Pass 3: the IPv4 packets that found no entry in their first line, in order.
@@ -135,7 +130,7 @@ extension ForwarderCore {
     let members = content.pointee.members + Int(service.firstMember)
     guard service.heaviestAvailable > 0 else { return drop(core, batch, facts, .noRealServer) }
     var place = UInt32(
-      truncatingIfNeeded: core.pointee.hashKey.hash(key) &>> 32 % UInt64(service.memberCount))
+      truncatingIfNeeded: (core.pointee.hashKey.hash(key) &>> 32) % UInt64(service.memberCount))
     while !members[Int(place)].takesConnections { place = (place &+ 1) % service.memberCount }
     core.pointee.counters.add(1, to: .unrecorded)
     transmit(core, batch, members[Int(place)].realServer, frame, facts)

@@ -15,11 +15,16 @@ extension ForwarderCore {
   /// Bounds the pause of one turn: about 40 µs.
   static let sweepLinesPerTurn = 4096
 
-  /// Frees expired records, and records of retired real servers, in the lines that are due.
-  func sweptTo(now: Tick) -> SweepPosition {
+  /// Frees expired records, and records of retired real servers, in the lines that are due; at most
+  /// once per millisecond.
+  @inline(__always) mutating func sweep(now: Tick) {
+    if _slowPath(now.milliseconds(since: sweep.lastTurn) > 0) { sweep = swept(to: now) }
+  }
+
+  @inline(never) private func swept(to now: Tick) -> SweepPosition {
     var position = sweep
     let lines = ipv4.lineCount + ipv6.lineCount
-    let elapsed = Int(max(0, now.milliseconds(since: position.lastTurn)))
+    let elapsed = Int(now.milliseconds(since: position.lastTurn))
     let due = min(lines * elapsed / Self.sweepMilliseconds, Self.sweepLinesPerTurn, lines)
     guard due > 0 else { return position }
     position.lastTurn = now

@@ -28,31 +28,28 @@ extension ConnectionState {
 
   /// The state after `event`.
   public func next(on event: ConnectionEvent) -> ConnectionState {
-    switch (self, event) {
-    case (_, .datagram): .udp
-    case (.udp, _): .udp
-    case (_, .nothing): .close
-    default: Self.inputOnly[Int(event.rawValue)][Int(rawValue)]
-    }
+    if self == .udp || event == .datagram { return .udp }
+    guard let flag = event.decidingFlag else { return .close }
+    return Self.inputOnly[flag.rawValue][Int(rawValue)]
   }
 }
 
 /// What a packet does to its connection's record, as the packet loop reads it: one octet per
-/// (event, state) in 128 octets.
+/// (event, state), a row of 16 per event.
 ///
 /// The low four bits are the next state. The high bit sends the packet out of line: the state
 /// changes, or it is a SYN, which may schedule anew.
 struct StateTransition: BitwiseCopyable {
   let rawValue: UInt8
 
-  static let tableBytes = 8 * 16
+  static let tableBytes = Int(ConnectionEvent.limit) * 16
   private static let outOfLine: UInt8 = 0x80
 
   @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
 
   private init(from state: ConnectionState, on event: ConnectionEvent) {
     let next = state.next(on: event)
-    let isRare = next != state || event == .syn
+    let isRare = next != state || event.isSYN
     rawValue = next.rawValue | (isRare ? Self.outOfLine : 0)
   }
 
@@ -61,16 +58,16 @@ struct StateTransition: BitwiseCopyable {
 
   /// Offset of (event, state) in the table.
   @inline(__always) static func offset(event: UInt8, state: UInt8) -> Int {
-    Int(event & 7) &* 16 &+ Int(state & 0xf)
+    Int(event) &* 16 &+ Int(state & 0xf)
   }
 
   static func fillTable(at table: UnsafeMutableRawPointer) {
-    for event in 0..<UInt8(6) {
+    for event in ConnectionEvent.all {
       for state in ConnectionState.allCases {
-        let transition = StateTransition(from: state, on: ConnectionEvent(rawValue: event))
+        let transition = StateTransition(from: state, on: event)
         table.storeBytes(
-          of: transition.rawValue, toByteOffset: offset(event: event, state: state.rawValue),
-          as: UInt8.self)
+          of: transition.rawValue,
+          toByteOffset: offset(event: event.rawValue, state: state.rawValue), as: UInt8.self)
       }
     }
   }

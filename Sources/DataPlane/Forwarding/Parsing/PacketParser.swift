@@ -69,7 +69,9 @@ enum PacketParser {
     let versionAndLength = frame.uint8(at: offset)
     let headerBytes = Int(versionAndLength & 15) &* 4
     let ipBytes = Int(frame.uint16(at: offset &+ 2))
-    guard _fastPath(versionAndLength &>> 4 == 4 && headerBytes >= 20 && ipBytes >= headerBytes)
+    guard
+      _fastPath(versionAndLength &>> 4 == 4), _fastPath(headerBytes >= 20),
+      _fastPath(ipBytes >= headerBytes)
     else { return Parsed(drop: .badHeader) }
     guard _fastPath(ipBytes <= frame.byteCount &- offset) else { return Parsed(drop: .truncated) }
     // MF and the fragment offset; DF may be set.
@@ -155,9 +157,11 @@ enum PacketParser {
     } else {
       return Parsed(drop: .unknownProtocol)
     }
+    let ports = frame.uint32(at: offset)
     return Parsed(
       TransportFields(
-        sourcePort: frame.uint16(at: offset), destinationPort: frame.uint16(at: offset &+ 2),
+        sourcePort: UInt16(truncatingIfNeeded: ports &>> 16),
+        destinationPort: UInt16(truncatingIfNeeded: ports),
         ipProtocol: ipProtocol, event: event, ipBytes: UInt16(truncatingIfNeeded: ipBytes)))
   }
 }

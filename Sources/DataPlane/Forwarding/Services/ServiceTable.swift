@@ -21,7 +21,7 @@ struct IPv4ServiceTable: BitwiseCopyable {
 
   @inline(__always) private static func hash(_ key: UInt64) -> UInt64 {
     // Fibonacci hashing; the high half is the well mixed one.
-    key &* 0x9e37_79b9_7f4a_7c15 &>> 32
+    (key &* 0x9e37_79b9_7f4a_7c15) &>> 32
   }
 
   /// The service's index, or 0.
@@ -61,7 +61,7 @@ struct IPv6ServiceTable: BitwiseCopyable {
 
   @inline(__always)
   private static func hash(_ high: UInt64, _ low: UInt64, _ transport: UInt64) -> UInt64 {
-    (high ^ low &* 0xbf58_476d_1ce4_e5b9 ^ transport) &* 0x9e37_79b9_7f4a_7c15 &>> 32
+    ((high ^ (low &* 0xbf58_476d_1ce4_e5b9) ^ transport) &* 0x9e37_79b9_7f4a_7c15) &>> 32
   }
 
   /// The service's index, or 0.
