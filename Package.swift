@@ -12,6 +12,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
   ],
   targets: [
     // Structs and constants that bpf/*.c and Swift both read; header only.
@@ -39,7 +40,17 @@ let package = Package(
     // Request and response types; ipvsadm's grammar and text; shared by server and client.
     .target(name: "AdminAPI", dependencies: ["DataPlane"]),
     // HTTP and JSON over a Unix socket.
-    .target(name: "AdminServer", dependencies: ["AdminAPI", "ControlPlane"]),
+    .target(
+      name: "AdminServer",
+      dependencies: [
+        "AdminAPI", "ControlPlane",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOFoundationCompat", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     // The executable: subcommands and wiring, nothing else.
     .executableTarget(
       name: "martinet",
@@ -61,6 +72,9 @@ let package = Package(
     // The habits of design and style that can be read off the sources.
     .testTarget(name: "TidyTests"),
     .testTarget(name: "ControlPlaneTests", dependencies: ["ControlPlane", "TestSupport"]),
+    .testTarget(
+      name: "AdminTests", dependencies: ["AdminAPI", "AdminServer", "ControlPlane", "TestSupport"],
+      exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -7,5 +7,10 @@ struct Martinet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "martinet",
     abstract: "A direct-routing (LVS-DR) director on AF_XDP.",
-    subcommands: [RealServerCommand.self])
+    subcommands: [IpvsadmCommand.self, RealServerCommand.self])
+
+  static func main() async {
+    if let code = IpvsadmCommand.runByName(CommandLine.arguments) { exit(withError: code) }
+    await main(nil)
+  }
 }

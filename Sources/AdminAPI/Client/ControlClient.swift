@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Foundation
+
+/// A blocking client of the daemon's control socket.
+public struct ControlClient: Sendable {
+  /// Where the daemon listens unless told otherwise.
+  public static let defaultSocketPath = "/run/martinet.sock"
+  /// Commands that one request may carry; a longer list goes in several.
+  public static let commandLimit = 1000
+
+  private let socket: ControlSocket
+
+  /// - Parameter timeoutSeconds: for the whole of each request and its answer.
+  public init(socketPath: String, timeoutSeconds: Int = 30) {
+    socket = ControlSocket(path: socketPath, timeoutSeconds: timeoutSeconds)
+  }
+
+  /// Carries out commands in order; those that the director refuses do not stop the others.
+  public func apply(_ commands: [Command]) throws(ControlError) -> [CommandsReport.Failure] {
+    var failures: [CommandsReport.Failure] = []
+    for start in stride(from: 0, to: commands.count, by: Self.commandLimit) {
+      let part = Array(commands[start..<min(start + Self.commandLimit, commands.count)])
+      let report: CommandsReport = try request("POST", "/v1/commands", part)
+      failures += report.failures.map {
+        CommandsReport.Failure(index: start + $0.index, problem: $0.problem)
+      }
+    }
+    return failures
+  }
+
+  public func table() throws(ControlError) -> TableReport { try request("GET", "/v1/services") }
+
+  public func service(_ key: VirtualServiceKey) throws(ControlError) -> ServiceReport {
+    try request(
+      "GET", "/v1/services/\(key.ipProtocol.serviceProtocol)/\(key.address)/\(key.port.rawValue)")
+  }
+
+  public func timeouts() throws(ControlError) -> Timeouts { try request("GET", "/v1/timeouts") }
+
+  /// A page of the connection tables; `from` is `next` of the page before.
+  public func connections(from: UInt64?) throws(ControlError) -> ConnectionPageReport {
+    try request("GET", "/v1/connections" + (from.map { "?from=\($0)" } ?? ""))
+  }
+
+  private func request<Answer: Decodable>(
+    _ method: String, _ path: String, _ body: (any Encodable)? = nil
+  ) throws(ControlError) -> Answer {
+    do {
+      let (status, content) = try socket.exchange(
+        method, path, body: body.map { try JSONEncoder().encode($0) })
+      guard status / 100 == 2 else {
+        throw ControlError.refused(try JSONDecoder().decode(Problem.self, from: content))
+      }
+      return try JSONDecoder().decode(Answer.self, from: content)
+    } catch let error as ControlError {
+      throw error
+    } catch {
+      throw .unintelligible(socketPath: socket.path)
+    }
+  }
+}
+
+/// Why a request to the daemon came to nothing.
+public enum ControlError: Error, Hashable, Sendable, CustomStringConvertible {
+  case noDaemon(socketPath: String)
+  case permissionDenied(socketPath: String)
+  case timedOut(socketPath: String)
+  case unintelligible(socketPath: String)
+  case system(String)
+  case refused(Problem)
+
+  public var description: String {
+    switch self {
+    case .noDaemon(let path):
+      "no director answers at \(path): start `martinet run`, or name its socket in MARTINET_CONTROL"
+    case .permissionDenied(let path):
+      "\(path): Permission denied (you must be root)"
+    case .timedOut(let path):
+      "the director at \(path) does not answer in time: see its log"
+    case .unintelligible(let path):
+      "what answers at \(path) is not a director of this version: restart `martinet run`"
+    case .system(let sentence):
+      sentence
+    case .refused(let problem):
+      problem.detail
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// A change of the director's state: what ipvsadm's commands and the API's methods come down to.
+public enum Command: Hashable, Sendable, Codable {
+  case addService(service: VirtualServiceKey, scheduler: Scheduler)
+  case editService(service: VirtualServiceKey, scheduler: Scheduler)
+  case deleteService(service: VirtualServiceKey)
+  case addRealServer(service: VirtualServiceKey, realServer: RealServerAddress, weight: UInt32)
+  case editRealServer(service: VirtualServiceKey, realServer: RealServerAddress, weight: UInt32)
+  case deleteRealServer(service: VirtualServiceKey, realServer: RealServerAddress)
+  case clear
+  /// Counts one service's statistics anew, or all.
+  case zero(service: VirtualServiceKey?)
+  case setTimeouts(Timeouts)
+}
+
+/// A real server within a service.
+public struct RealServerAddress: Hashable, Comparable, Sendable, Codable {
+  public var address: IPAddress
+  public var port: Port
+
+  public init(address: IPAddress, port: Port) {
+    self.address = address
+    self.port = port
+  }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.address, left.port) < (right.address, right.port)
+  }
+}
+
+/// Seconds that an idle connection is kept: established TCP, TCP after a FIN, UDP. In a command
+/// 0 keeps the present value.
+public struct Timeouts: Hashable, Sendable, Codable {
+  public var tcp: UInt32
+  public var tcpFin: UInt32
+  public var udp: UInt32
+
+  public init(tcp: UInt32, tcpFin: UInt32, udp: UInt32) {
+    self.tcp = tcp
+    self.tcpFin = tcpFin
+    self.udp = udp
+  }
+}
+
+extension Command {
+  /// What `ipvs_strerror` of libipvs 1.31 says where the kernel refuses this command with
+  /// `errorNumber` for a reason of its own; nil where ipvsadm only has general words.
+  public func ipvsadmMessage(errorNumber: Int32) -> String? {
+    switch (self, errorNumber) {
+    case (.addService, existsError): "Service already exists"
+    case (.addRealServer, existsError): "Destination already exists"
+    case (.addRealServer, noSuchServiceError), (.editRealServer, noSuchServiceError),
+      (.deleteRealServer, noSuchServiceError):
+      "Service not defined"
+    case (_, noSuchServiceError): "No such service"
+    case (.editRealServer, noEntryError), (.deleteRealServer, noEntryError):
+      "No such destination"
+    default: nil
+    }
+  }
+}
+
+/// `EEXIST`, `ESRCH` and `ENOENT` of Linux, as ip_vs_ctl.c returns them.
+private let existsError: Int32 = 17
+private let noSuchServiceError: Int32 = 3
+private let noEntryError: Int32 = 2

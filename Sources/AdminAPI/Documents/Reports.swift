@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// Totals since the object was made or zeroed, or smoothed rates per second. A director in direct
+/// routing sees requests only: nothing goes out through it.
+public struct Counters: Hashable, Sendable, Codable {
+  public var connections: UInt64
+  public var inPackets: UInt64
+  /// Bytes of the IP packets.
+  public var inBytes: UInt64
+
+  public init(connections: UInt64 = 0, inPackets: UInt64 = 0, inBytes: UInt64 = 0) {
+    self.connections = connections
+    self.inPackets = inPackets
+    self.inBytes = inBytes
+  }
+}
+
+/// All virtual services.
+public struct TableReport: Hashable, Sendable, Codable {
+  /// Connections that there is room for, all workers together.
+  public var connectionCapacity: Int
+  /// In the order they were added.
+  public var services: [ServiceReport]
+
+  public init(connectionCapacity: Int, services: [ServiceReport]) {
+    self.connectionCapacity = connectionCapacity
+    self.services = services
+  }
+}
+
+/// A virtual service with its real servers, as it is now.
+public struct ServiceReport: Hashable, Sendable, Codable {
+  public var service: VirtualServiceKey
+  public var scheduler: Scheduler
+  public var statistics: Counters
+  public var rates: Counters
+  /// In the scheduler's order: the one added last comes first, as in LVS.
+  public var realServers: [RealServerReport]
+
+  public init(
+    service: VirtualServiceKey, scheduler: Scheduler, statistics: Counters = Counters(),
+    rates: Counters = Counters(), realServers: [RealServerReport] = []
+  ) {
+    self.service = service
+    self.scheduler = scheduler
+    self.statistics = statistics
+    self.rates = rates
+    self.realServers = realServers
+  }
+}
+
+/// A real server of a service, as it is now.
+public struct RealServerReport: Hashable, Sendable, Codable {
+  public var realServer: RealServerAddress
+  public var weight: UInt32
+  public var activeConnections: UInt64
+  public var inactiveConnections: UInt64
+  /// Whether the neighbour answers: without it a real server gets no new connections.
+  public var isResolved: Bool
+  /// The address that frames for it are sent to; nil before it first answered.
+  public var macAddress: MACAddress?
+  public var statistics: Counters
+  public var rates: Counters
+
+  public init(
+    realServer: RealServerAddress, weight: UInt32, activeConnections: UInt64 = 0,
+    inactiveConnections: UInt64 = 0, isResolved: Bool, macAddress: MACAddress?,
+    statistics: Counters = Counters(), rates: Counters = Counters()
+  ) {
+    self.realServer = realServer
+    self.weight = weight
+    self.activeConnections = activeConnections
+    self.inactiveConnections = inactiveConnections
+    self.isResolved = isResolved
+    self.macAddress = macAddress
+    self.statistics = statistics
+    self.rates = rates
+  }
+}
+
+/// One entry of the connection tables.
+public struct ConnectionReport: Hashable, Sendable, Codable {
+  public var service: VirtualServiceKey
+  public var clientAddress: IPAddress
+  public var clientPort: Port
+  public var realServer: RealServerAddress
+  /// The state's word as in `ipvsadm -Lc`: `ESTABLISHED`, `FIN_WAIT`, …
+  public var state: String
+  /// Until the entry expires if no packet comes.
+  public var remainingSeconds: UInt32
+
+  public init(
+    service: VirtualServiceKey, clientAddress: IPAddress, clientPort: Port,
+    realServer: RealServerAddress, state: String, remainingSeconds: UInt32
+  ) {
+    self.service = service
+    self.clientAddress = clientAddress
+    self.clientPort = clientPort
+    self.realServer = realServer
+    self.state = state
+    self.remainingSeconds = remainingSeconds
+  }
+}
+
+/// A bounded part of the connection tables.
+public struct ConnectionPageReport: Hashable, Sendable, Codable {
+  public var connections: [ConnectionReport]
+  /// What to give as `from` to get the next page; nil after the last.
+  public var next: UInt64?
+
+  public init(connections: [ConnectionReport], next: UInt64?) {
+    self.connections = connections
+    self.next = next
+  }
+}
+
+/// What came of a list of commands: each is carried out whether or not those before it were
+/// refused, as `ipvsadm -R` does with its lines.
+public struct CommandsReport: Hashable, Sendable, Codable {
+  public var failures: [Failure]
+
+  public init(failures: [Failure]) { self.failures = failures }
+
+  public struct Failure: Hashable, Sendable, Codable {
+    /// Position of the refused command in the request, from 0.
+    public var index: Int
+    public var problem: Problem
+
+    public init(index: Int, problem: Problem) {
+      self.index = index
+      self.problem = problem
+    }
+  }
+}
+
+/// Why a request was refused: a problem document of RFC 9457.
+public struct Problem: Error, Hashable, Sendable, Codable {
+  /// The HTTP status code.
+  public var status: Int
+  /// The status in words.
+  public var title: String
+  /// One sentence: the cause and the mend.
+  public var detail: String
+  /// The errno with which the kernel's IPVS refuses the same command.
+  public var errorNumber: Int32?
+
+  public init(status: Int, title: String, detail: String, errorNumber: Int32? = nil) {
+    self.status = status
+    self.title = title
+    self.detail = detail
+    self.errorNumber = errorNumber
+  }
+}

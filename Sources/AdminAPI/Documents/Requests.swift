@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// `POST /v1/services`.
+public struct ServiceRequest: Hashable, Sendable, Codable {
+  public var service: VirtualServiceKey
+  public var scheduler: Scheduler
+}
+
+/// `PATCH /v1/services/{protocol}/{address}/{port}`.
+public struct ServiceChange: Hashable, Sendable, Codable {
+  public var scheduler: Scheduler
+}
+
+/// `POST /v1/services/{protocol}/{address}/{port}/real-servers`.
+public struct RealServerRequest: Hashable, Sendable, Codable {
+  public var realServer: RealServerAddress
+  public var weight: UInt32
+}
+
+/// `PATCH /v1/services/{protocol}/{address}/{port}/real-servers/{address}/{port}`.
+public struct RealServerChange: Hashable, Sendable, Codable {
+  public var weight: UInt32
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// What a command line asks for.
+public enum Invocation: Hashable, Sendable {
+  case change(Command)
+  case list(Listing, numeric: Bool)
+  /// `-S`: the table as lines that `-R` reads.
+  case save(numeric: Bool)
+  /// `-R`: command lines from standard input.
+  case restore
+  case help
+  case version
+}
+
+/// What `-L` shows.
+public enum Listing: Hashable, Sendable {
+  /// All services, or one.
+  case services(VirtualServiceKey?, columns: Columns, isSorted: Bool)
+  case connections
+  case timeouts
+
+  /// What stands right of a service's or real server's name.
+  public enum Columns: Hashable, Sendable {
+    case configuration
+    /// `--stats` and `--rate`; `isExact` writes numbers in full.
+    case statistics(isExact: Bool)
+    case rates(isExact: Bool)
+  }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// Reads a command line in the grammar of ipvsadm 1.31, and refuses it in ipvsadm's words, order
+/// and exit codes. What ipvsadm has and Martinet has not is refused with a sentence of its own.
+public struct IpvsadmParser: Sendable {
+  private let programName: String
+  private let names: NameService
+
+  public init(programName: String = "ipvsadm", names: NameService = .system) {
+    self.programName = programName
+    self.names = names
+  }
+
+  /// `arguments` are those after the program's name; none lists the table.
+  public func parse(_ arguments: [String]) throws(UsageError) -> Invocation {
+    if arguments.isEmpty {
+      return .list(.services(nil, columns: .configuration, isSorted: true), numeric: false)
+    }
+    var scanner = OptionScanner(arguments)
+    let first: OptionScanner.Found?
+    do { first = try scanner.next() } catch { throw tryHelp }
+    guard let first else { throw tryHelp }
+    switch first.option.meaning {
+    case .command(let command):
+      var line = CommandLineOptions(command: command, names: names)
+      try line.read(from: &scanner)
+      return try line.invocation(leftovers: scanner.leftovers)
+    case .help: return .help
+    case .version: return .version
+    case .unavailable(let sentence) where first.option.long.hasSuffix("-daemon"):
+      throw UsageError("\(first.spelling): \(sentence)")
+    case .unavailable, .option, .sort: throw tryHelp
+    }
+  }
+
+  private var tryHelp: UsageError {
+    UsageError(
+      "Try `\(programName) -h' or '\(programName) --help' for more information.", exitCode: 255)
+  }
+}
+
+/// The options of one command line as they are met.
+private struct CommandLineOptions {
+  let command: CommandName
+  let names: NameService
+  var given: Set<OptionName> = []
+  var ipProtocol = IPProtocol.tcp
+  var service: HostAndPort?
+  var realServer: HostAndPort?
+  var scheduler: String?
+  var weight: UInt32 = 1
+
+  init(command: CommandName, names: NameService) {
+    self.command = command
+    self.names = names
+  }
+
+  mutating func read(from scanner: inout OptionScanner) throws(UsageError) {
+    while true {
+      let found: OptionScanner.Found?
+      do {
+        found = try scanner.next()
+      } catch {
+        throw UsageError(error.message, exitCode: 255)
+      }
+      guard let found else { return }
+      switch found.option.meaning {
+      case .option(let name): try read(name, from: found)
+      case .sort: break
+      case .unavailable(let sentence): throw UsageError("\(found.spelling): \(sentence)")
+      case .command, .help, .version: throw UsageError("invalid option `\(found.word)'")
+      }
+    }
+  }
+
+  private mutating func read(
+    _ name: OptionName, from found: OptionScanner.Found
+  ) throws(UsageError) {
+    guard given.insert(name).inserted else {
+      throw UsageError("multiple '\(name.rawValue)' options specified")
+    }
+    switch name {
+    case .service:
+      ipProtocol = found.option.long == "udp-service" ? .udp : .tcp
+      service = HostAndPort(found.argument, ipProtocol: ipProtocol, names: names)
+      guard service != nil else {
+        throw UsageError("illegal virtual server address[:port] specified")
+      }
+    case .realServer:
+      realServer = HostAndPort(found.argument, ipProtocol: ipProtocol, names: names)
+      guard realServer != nil else {
+        throw UsageError("illegal real server address[:port] specified")
+      }
+    case .scheduler:
+      scheduler = found.argument
+    case .weight:
+      guard let number = Int32(found.argument), number >= 0 else {
+        throw UsageError("illegal weight specified")
+      }
+      weight = UInt32(number)
+    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .nosort, .exact:
+      break
+    }
+  }
+
+  func invocation(leftovers: [String]) throws(UsageError) -> Invocation {
+    var leftovers = leftovers[...]
+    var timeouts = Timeouts(tcp: 0, tcpFin: 0, udp: 0)
+    if command == .set {
+      guard leftovers.count >= 3 else {
+        throw UsageError("--set option requires 3 timeout values")
+      }
+      timeouts.tcp = try seconds(leftovers.removeFirst())
+      timeouts.tcpFin = try seconds(leftovers.removeFirst())
+      timeouts.udp = try seconds(leftovers.removeFirst())
+    }
+    if let word = leftovers.first { throw UsageError("unexpected argument \(word)") }
+    try OptionRules.check(given, for: command)
+    switch command {
+    case .add: return .change(.addService(service: try serviceKey(), scheduler: try chosen()))
+    case .edit: return .change(.editService(service: try serviceKey(), scheduler: try chosen()))
+    case .delete: return .change(.deleteService(service: key!))
+    case .addServer:
+      return .change(
+        .addRealServer(service: key!, realServer: try forwardedServer(), weight: weight))
+    case .editServer:
+      return .change(
+        .editRealServer(service: key!, realServer: try forwardedServer(), weight: weight))
+    case .deleteServer:
+      let server = RealServerAddress(
+        address: realServer!.address, port: realServer!.port ?? key!.port)
+      return .change(.deleteRealServer(service: key!, realServer: server))
+    case .clear: return .change(.clear)
+    case .zero: return .change(.zero(service: key))
+    case .set: return .change(.setTimeouts(timeouts))
+    case .list: return .list(try listing(), numeric: given.contains(.numeric))
+    case .save: return .save(numeric: given.contains(.numeric))
+    case .restore: return .restore
+    }
+  }
+
+  /// Port 0, all ports, where none was given.
+  private var key: VirtualServiceKey? {
+    service.map {
+      VirtualServiceKey(address: $0.address, ipProtocol: ipProtocol, port: $0.port ?? Port(0))
+    }
+  }
+
+  private func serviceKey() throws(UsageError) -> VirtualServiceKey {
+    guard key!.port != Port(0) else {
+      throw UsageError("Zero port specified for non-persistent service")
+    }
+    return key!
+  }
+
+  private func chosen() throws(UsageError) -> Scheduler {
+    let name = scheduler ?? "wlc"
+    if let scheduler = Scheduler(rawValue: name) { return scheduler }
+    let notFound = "Scheduler or persistence engine not found"
+    guard missingSchedulers.contains(name) else { throw UsageError(notFound, exitCode: 255) }
+    let cause = scheduler == nil ? "the default, wlc, is not available" : "\(name) is not available"
+    throw UsageError("\(notFound): \(cause), give -s rr or -s wrr", exitCode: 255)
+  }
+
+  /// Direct routing cannot translate ports: as in ipvsadm the service's counts, whatever is given.
+  private func forwardedServer() throws(UsageError) -> RealServerAddress {
+    switch (key!.address, realServer!.address) {
+    case (.v4, .v4), (.v6, .v6):
+      return RealServerAddress(address: realServer!.address, port: key!.port)
+    default:
+      throw UsageError("Different address family is allowed only for tunneling servers")
+    }
+  }
+
+  private func listing() throws(UsageError) -> Listing {
+    let isReport = given.contains(.connection) || given.contains(.timeout)
+    guard !isReport || !given.contains(.stats) && !given.contains(.rate) else {
+      throw UsageError("options conflicts in the list command")
+    }
+    if given.contains(.connection) { return .connections }
+    if given.contains(.timeout) { return .timeouts }
+    let isExact = given.contains(.exact)
+    let columns: Listing.Columns =
+      given.contains(.stats)
+      ? .statistics(isExact: isExact)
+      : given.contains(.rate) ? .rates(isExact: isExact) : .configuration
+    return .services(key, columns: columns, isSorted: !given.contains(.nosort))
+  }
+
+  /// At most 31 days, ipvsadm's `MAX_TIMEOUT`.
+  private func seconds(_ text: String) throws(UsageError) -> UInt32 {
+    guard let seconds = UInt32(text), seconds <= 86_400 * 31 else {
+      throw UsageError("invalid timeout value `\(text)' specified")
+    }
+    return seconds
+  }
+}
+
+/// Schedulers that ipvsadm 1.31 names and Martinet has not.
+private let missingSchedulers: Set<String> = [
+  "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh",
+]

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The commands of ipvsadm that Martinet has; the raw value is the name in ipvsadm's messages.
+enum CommandName: String {
+  case add = "add-service"
+  case edit = "edit-service"
+  case delete = "delete-service"
+  case clear = "flush"
+  case list
+  case addServer = "add-server"
+  case deleteServer = "delete-server"
+  case editServer = "edit-server"
+  case set, restore, save, zero
+}
+
+/// The options of ipvsadm that Martinet has, in the order in which ipvsadm checks them; the raw
+/// value is the name in its messages.
+enum OptionName: String, CaseIterable {
+  case numeric, connection
+  case service = "service-address"
+  case scheduler
+  case realServer = "real-server"
+  case forwarding = "forwarding-method"
+  case weight, timeout, stats, rate, nosort, exact
+}
+
+/// One entry of ipvsadm's option table.
+struct Option {
+  enum Meaning {
+    case command(CommandName)
+    case help, version
+    case option(OptionName)
+    /// `--sort`: sorting is the default.
+    case sort
+    /// Known to ipvsadm and not to Martinet: a sentence with cause and mend.
+    case unavailable(String)
+  }
+
+  enum Argument { case none, required, optional }
+
+  let long: String
+  let short: Character?
+  let argument: Argument
+  let meaning: Meaning
+
+  private init(
+    _ long: String, _ short: Character? = nil, _ argument: Argument = .none, _ meaning: Meaning
+  ) {
+    self.long = long
+    self.short = short
+    self.argument = argument
+    self.meaning = meaning
+  }
+
+  private static func unavailable(
+    _ long: String, _ short: Character? = nil, _ argument: Argument = .none, _ sentence: String
+  ) -> Option {
+    Option(long, short, argument, .unavailable(sentence))
+  }
+
+  /// ipvsadm 1.31's table, by the manual page ipvsadm(8).
+  static let all: [Option] = [
+    Option("add-service", "A", .none, .command(.add)),
+    Option("edit-service", "E", .none, .command(.edit)),
+    Option("delete-service", "D", .none, .command(.delete)),
+    Option("clear", "C", .none, .command(.clear)),
+    Option("list", "L", .none, .command(.list)),
+    Option("list", "l", .none, .command(.list)),
+    Option("zero", "Z", .none, .command(.zero)),
+    Option("add-server", "a", .none, .command(.addServer)),
+    Option("edit-server", "e", .none, .command(.editServer)),
+    Option("delete-server", "d", .none, .command(.deleteServer)),
+    Option("set", nil, .none, .command(.set)),
+    Option("restore", "R", .none, .command(.restore)),
+    Option("save", "S", .none, .command(.save)),
+    Option("help", "h", .none, .help),
+    Option("version", "v", .none, .version),
+    Option("tcp-service", "t", .required, .option(.service)),
+    Option("udp-service", "u", .required, .option(.service)),
+    Option("scheduler", "s", .required, .option(.scheduler)),
+    Option("real-server", "r", .required, .option(.realServer)),
+    Option("gatewaying", "g", .none, .option(.forwarding)),
+    Option("weight", "w", .required, .option(.weight)),
+    Option("numeric", "n", .none, .option(.numeric)),
+    Option("connection", "c", .none, .option(.connection)),
+    Option("timeout", nil, .none, .option(.timeout)),
+    Option("stats", nil, .none, .option(.stats)),
+    Option("rate", nil, .none, .option(.rate)),
+    Option("nosort", nil, .none, .option(.nosort)),
+    Option("sort", nil, .none, .sort),
+    Option("exact", "X", .none, .option(.exact)),
+    unavailable("masquerading", "m", .none, otherForwarding),
+    unavailable("ipip", "i", .none, otherForwarding),
+    unavailable("tun-type", nil, .required, otherForwarding),
+    unavailable("tun-port", nil, .required, otherForwarding),
+    unavailable("tun-nocsum", nil, .none, otherForwarding),
+    unavailable("tun-csum", nil, .none, otherForwarding),
+    unavailable("tun-remcsum", nil, .none, otherForwarding),
+    unavailable("tun-info", nil, .none, otherForwarding),
+    unavailable("fwmark-service", "f", .required, otherService),
+    unavailable("sctp-service", nil, .required, otherService),
+    unavailable("ipv6", "6", .none, otherService),
+    unavailable("persistent", "p", .optional, persistence),
+    unavailable("netmask", "M", .required, persistence),
+    unavailable("pe", nil, .required, persistence),
+    unavailable("persistent-conn", nil, .none, persistence),
+    unavailable("ops", "o", .none, "one-packet scheduling is not available: leave the option out"),
+    unavailable(
+      "sched-flags", "b", .required, "rr and wrr have no scheduler flags: leave the option out"),
+    unavailable("u-threshold", "x", .required, thresholds),
+    unavailable("l-threshold", "y", .required, thresholds),
+    unavailable("thresholds", nil, .none, thresholds),
+    unavailable("start-daemon", nil, .required, synchronization),
+    unavailable("stop-daemon", nil, .required, synchronization),
+    unavailable("daemon", nil, .none, synchronization),
+    unavailable("syncid", nil, .required, synchronization),
+    unavailable("sync-maxlen", nil, .required, synchronization),
+    unavailable("mcast-interface", nil, .required, synchronization),
+    unavailable("mcast-group", nil, .required, synchronization),
+    unavailable("mcast-port", nil, .required, synchronization),
+    unavailable("mcast-ttl", nil, .required, synchronization),
+  ]
+}
+
+private let otherForwarding = "only direct routing is available: give -g, or nothing"
+private let otherService = "only TCP and UDP services are available: give -t or -u"
+private let persistence = "persistence is not available: leave the option out"
+private let thresholds = "connection thresholds are not available: leave the option out"
+private let synchronization = "connection synchronization is not available: leave the option out"

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What `-h` and `-v` print.
+public enum HelpText {
+  /// In the shape of ipvsadm's version line, which it names because scripts look for it.
+  public static let version =
+    "ipvsadm v1.31 (Martinet, with the grammar and texts of ipvsadm 1.31 and IPVS v1.2.1)\n"
+
+  public static func usage(programName: String) -> String {
+    let forms = [
+      "-A|E virtual-service -s scheduler", "-D virtual-service", "-C", "-R", "-S [-n]",
+      "-a|e virtual-service -r server-address [-g] [-w weight]",
+      "-d virtual-service -r server-address", "-L|l [virtual-service] [options]",
+      "-Z [virtual-service]", "--set tcp tcpfin udp", "-h",
+    ]
+    return version + "Usage:\n"
+      + forms.map { "  \(programName) \($0)\n" }.joined() + "\n" + options
+  }
+
+  private static let options = """
+    Commands, long or short:
+      --add-service     -A        add a virtual service
+      --edit-service    -E        change its scheduler
+      --delete-service  -D        delete it with its real servers
+      --clear           -C        delete all virtual services
+      --restore         -R        read commands from standard input, one per line
+      --save            -S        write the table as such commands to standard output
+      --add-server      -a        add a real server to a virtual service
+      --edit-server     -e        change its weight
+      --delete-server   -d        delete it
+      --list            -L|-l     list the table
+      --zero            -Z        zero the counters of one service, or of all
+      --set tcp tcpfin udp        set timeouts in seconds; 0 keeps the present one
+      --help            -h        show this
+
+    virtual-service:
+      --tcp-service|-t  host:port, or [IPv6 address]:port
+      --udp-service|-u  host:port, or [IPv6 address]:port
+
+    Options:
+      --scheduler    -s scheduler         rr or wrr
+      --real-server  -r server-address    a host on the director's own network
+      --gatewaying   -g                   direct routing: the only method, and the default
+      --weight       -w weight            0 to 2147483647, 1 by default; 0 takes no new connections
+      --connection   -c                   list connections
+      --timeout                           list the timeouts (tcp tcpfin udp)
+      --stats                             list totals
+      --rate                              list rates per second
+      --exact                             write numbers in full
+      --numeric      -n                   addresses and ports as numbers
+      --nosort                            list in the order of the scheduler
+      --sort                              list sorted, as by default
+
+    """
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// The director's tables as text, byte for byte as ipvsadm 1.31 prints them.
+public struct TableText: Sendable {
+  private let names: NameService
+
+  /// `NameService.none` is ipvsadm's `-n`.
+  public init(names: NameService) { self.names = names }
+
+  /// The first line of `-L`: the version is the one of the IPVS interface whose text this is,
+  /// `connectionCapacity` how many connections there is room for.
+  public static func banner(connectionCapacity: Int) -> String {
+    "IP Virtual Server version 1.2.1 (size=\(connectionCapacity))\n"
+  }
+
+  /// `-L` without its banner.
+  public func services(
+    _ services: [ServiceReport], columns: Listing.Columns, isSorted: Bool
+  ) -> String {
+    var text = Self.title(columns)
+    for service in isSorted ? Self.sorted(services) : services {
+      let name =
+        padded(service.service.ipProtocol.serviceProtocol.uppercased(), 4) + " "
+        + anyName(service.service)
+      let shown = Self.cut(name, 33, of: service.service.address)
+      text += shown + Self.cells(of: service, columns, width: max(0, 33 - shown.utf8.count)) + "\n"
+      for server in isSorted ? Self.sorted(service.realServers) : service.realServers {
+        let address = server.realServer.address
+        let name = anyName(address, server.realServer.port, service.service.ipProtocol)
+        text += "  -> " + padded(Self.cut(name, 28, of: address), 28)
+        text += Self.cells(of: server, columns) + "\n"
+      }
+    }
+    return text
+  }
+
+  /// `-S`: sorted, services before their real servers.
+  public func rules(_ services: [ServiceReport]) -> String {
+    var text = ""
+    for service in Self.sorted(services) {
+      let option = service.service.ipProtocol == .udp ? "-u" : "-t"
+      let name = "\(option) \(anyName(service.service))"
+      text += "-A \(name) -s \(service.scheduler.rawValue)\n"
+      for server in Self.sorted(service.realServers) {
+        let serverName = anyName(
+          server.realServer.address, server.realServer.port, service.service.ipProtocol)
+        text += "-a \(name) -r \(serverName) -g -w \(server.weight)\n"
+      }
+    }
+    return text
+  }
+
+  /// The first two lines of `-Lc`.
+  public static let connectionTitle =
+    "IPVS connection entries\n"
+    + "pro expire state       source             virtual            destination\n"
+
+  /// One line of `-Lc`.
+  public func connection(_ connection: ConnectionReport) -> String {
+    let service = connection.service
+    let minutes = twoDigits(connection.remainingSeconds / 60)
+    let seconds = twoDigits(connection.remainingSeconds % 60)
+    let client = anyName(connection.clientAddress, connection.clientPort, service.ipProtocol)
+    let server = anyName(
+      connection.realServer.address, connection.realServer.port, service.ipProtocol)
+    return padded(service.ipProtocol.serviceProtocol.uppercased(), 3) + " "
+      + padded("\(minutes):\(seconds)", 6) + " " + padded(connection.state, 11) + " "
+      + padded(client, 18) + " " + padded(anyName(service), 18) + " " + server + "\n"
+  }
+
+  /// `-L --timeout`.
+  public static func timeouts(_ timeouts: Timeouts) -> String {
+    "Timeout (tcp tcpfin udp): \(timeouts.tcp) \(timeouts.tcpFin) \(timeouts.udp)\n"
+  }
+
+  private func anyName(_ key: VirtualServiceKey) -> String {
+    anyName(key.address, key.port, key.ipProtocol)
+  }
+
+  private func anyName(_ address: IPAddress, _ port: Port, _ ipProtocol: IPProtocol) -> String {
+    let host = names.hostName(address) ?? address.description
+    let service = names.serviceName(port, ipProtocol) ?? String(port.rawValue)
+    // ipvsadm formats into 60 bytes, of which the last ends the string.
+    let text = if case .v6 = address { "[\(host)]:\(service)" } else { "\(host):\(service)" }
+    return String(decoding: text.utf8.prefix(59), as: UTF8.self)
+  }
+
+  /// ipvsadm cuts names of IPv4 addresses at the column's end, not those of IPv6 addresses.
+  private static func cut(_ text: String, _ width: Int, of address: IPAddress) -> String {
+    guard case .v4 = address else { return text }
+    return String(decoding: text.utf8.prefix(width), as: UTF8.self)
+  }
+
+  private static func title(_ columns: Listing.Columns) -> String {
+    let names: [String]
+    switch columns {
+    case .configuration:
+      return "Prot LocalAddress:Port Scheduler Flags\n"
+        + "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+    case .statistics: names = ["Conns", "InPkts", "OutPkts", "InBytes", "OutBytes"]
+    case .rates: names = ["CPS", "InPPS", "OutPPS", "InBPS", "OutBPS"]
+    }
+    return padded("Prot LocalAddress:Port", 33)
+      + names.map { " " + aligned($0, 8) }.joined() + "\n  -> RemoteAddress:Port\n"
+  }
+
+  /// What follows a service's name; `width` is what the name left of its column.
+  private static func cells(
+    of service: ServiceReport, _ columns: Listing.Columns, width: Int
+  ) -> String {
+    let gap = String(repeating: " ", count: width)
+    switch columns {
+    case .configuration: return " \(service.scheduler.rawValue)"
+    case .statistics(let isExact): return gap + cells(service.statistics, isExact: isExact)
+    case .rates(let isExact): return gap + cells(service.rates, isExact: isExact)
+    }
+  }
+
+  private static func cells(of server: RealServerReport, _ columns: Listing.Columns) -> String {
+    switch columns {
+    case .configuration:
+      return " " + padded("Route", 7) + " " + padded(String(server.weight), 6) + " "
+        + padded(String(server.activeConnections), 10) + " "
+        + padded(String(server.inactiveConnections), 10)
+    case .statistics(let isExact):
+      return cells(server.statistics, isExact: isExact)
+    case .rates(let isExact):
+      // Rates of connections and packets are not abbreviated here, unlike a service's.
+      let rates = [server.rates.connections, server.rates.inPackets, 0]
+      return rates.map { " " + aligned(String($0), 8) }.joined()
+        + largeNumber(server.rates.inBytes, isExact: isExact) + largeNumber(0, isExact: isExact)
+    }
+  }
+
+  /// In direct routing nothing goes out through the director.
+  private static func cells(_ counters: Counters, isExact: Bool) -> String {
+    [counters.connections, counters.inPackets, 0, counters.inBytes, 0]
+      .map { largeNumber($0, isExact: isExact) }.joined()
+  }
+
+  /// `print_largenum`: nine columns, abbreviated from a hundred million on.
+  static func largeNumber(_ number: UInt64, isExact: Bool) -> String {
+    if isExact {
+      let digits = String(number)
+      return aligned(digits, digits.utf8.count <= 8 ? 9 : digits.utf8.count + 1)
+    }
+    return switch number {
+    case ..<100_000_000: aligned(String(number), 9)
+    case ..<1_000_000_000: aligned(String(number / 1000), 8) + "K"
+    case ..<100_000_000_000: aligned(String(number / 1_000_000), 8) + "M"
+    case ..<100_000_000_000_000: aligned(String(number / 1_000_000_000), 8) + "G"
+    default: aligned(String(number / 1_000_000_000_000), 8) + "T"
+    }
+  }
+
+  /// By IP version, protocol, address and port.
+  private static func sorted(_ services: [ServiceReport]) -> [ServiceReport] {
+    services.sorted {
+      let (left, right) = ($0.service, $1.service)
+      return (left.address.version, left.ipProtocol.rawValue, left.address, left.port)
+        < (right.address.version, right.ipProtocol.rawValue, right.address, right.port)
+    }
+  }
+
+  private static func sorted(_ realServers: [RealServerReport]) -> [RealServerReport] {
+    realServers.sorted { $0.realServer < $1.realServer }
+  }
+}
+
+extension IPAddress {
+  fileprivate var version: Int { if case .v4 = self { 4 } else { 6 } }
+}
+
+private func padded(_ text: String, _ width: Int) -> String {
+  text + String(repeating: " ", count: max(0, width - text.utf8.count))
+}
+
+private func aligned(_ text: String, _ width: Int) -> String {
+  String(repeating: " ", count: max(0, width - text.utf8.count)) + text
+}
+
+private func twoDigits(_ number: UInt32) -> String {
+  number < 10 ? "0\(number)" : String(number)
+}

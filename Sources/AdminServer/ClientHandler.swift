@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import NIOCore
+import NIOFoundationCompat
+import NIOHTTP1
+
+/// One client: gathers its request within the limits, has it answered, and closes.
+final class ClientHandler: ChannelInboundHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private let routes: Routes
+  private let limits: AdminServer.Limits
+  private let refusal: Response?
+  private var head: HTTPRequestHead?
+  private var body = ByteBuffer()
+  /// The request is complete or refused: what still comes is not looked at.
+  private var isComplete = false
+  private var deadline: Scheduled<Void>?
+
+  /// `refusal` answers before anything is read.
+  init(routes: Routes, limits: AdminServer.Limits, refusal: Response?) {
+    self.routes = routes
+    self.limits = limits
+    self.refusal = refusal
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    if let refusal { return refuse(refusal, context) }
+    let channel = context.channel
+    let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+    deadline = context.eventLoop.scheduleTask(in: limits.requestTime) {
+      handler.value.refuse(
+        Response(.requestTimeout, "the request did not arrive in time: send it at once"), channel)
+    }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    deadline?.cancel()
+    context.fireChannelInactive()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard !isComplete else { return }
+    switch unwrapInboundIn(data) {
+    case .head(let head):
+      self.head = head
+    case .body(var part):
+      body.writeBuffer(&part)
+      guard body.readableBytes <= limits.bodyBytes else {
+        let sentence = "a request has at most \(limits.bodyBytes) bytes: send it in parts"
+        return refuse(Response(.payloadTooLarge, sentence), context)
+      }
+    case .end:
+      guard let head else { return }
+      isComplete = true
+      deadline?.cancel()
+      dispatch(Request(head: head, body: Data(buffer: body)), context)
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard error is HTTPParserError else { return context.close(promise: nil) }
+    refuse(Response(.badRequest, "this is not HTTP: \(error)"), context)
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    // Half a request, and no more will come.
+    if event as? ChannelEvent == .inputClosed, !isComplete { context.close(promise: nil) }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  private func dispatch(_ request: Request, _ context: ChannelHandlerContext) {
+    let channel = context.channel
+    let routes = routes
+    let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+    context.eventLoop.makeFutureWithTask { await routes.respond(to: request) }
+      .whenSuccess { handler.value.answer($0, channel) }
+  }
+
+  private func refuse(_ response: Response, _ context: ChannelHandlerContext) {
+    refuse(response, context.channel)
+  }
+
+  private func refuse(_ response: Response, _ channel: any Channel) {
+    guard !isComplete else { return }
+    isComplete = true
+    deadline?.cancel()
+    answer(response, channel)
+  }
+
+  /// Closes when the client has the answer, or does not take it in time.
+  private func answer(_ response: Response, _ channel: any Channel) {
+    deadline = channel.eventLoop.scheduleTask(in: limits.answerTime) {
+      channel.close(promise: nil)
+    }
+    let head = HTTPResponseHead(
+      version: .http1_1, status: response.status,
+      headers: [
+        "Content-Type": response.contentType, "Content-Length": String(response.body.count),
+        "Connection": "close",
+      ])
+    channel.write(HTTPServerResponsePart.head(head), promise: nil)
+    channel.write(
+      HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(data: response.body))), promise: nil)
+    channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in
+      channel.close(promise: nil)
+    }
+  }
+}

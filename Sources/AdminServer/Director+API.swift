@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import ControlPlane
+import DataPlane
+
+extension Director {
+  /// Carries out a command; `settle()` makes the workers act on it.
+  func apply(_ command: Command) throws(DirectorError) {
+    switch command {
+    case .addService(let service, let scheduler):
+      try addService(ServiceConfiguration(key: service, scheduler: scheduler))
+    case .editService(let service, let scheduler):
+      try editService(ServiceConfiguration(key: service, scheduler: scheduler))
+    case .deleteService(let service):
+      try deleteService(service)
+    case .addRealServer(let service, let server, let weight):
+      try addRealServer(RealServerConfiguration(server, weight: weight), to: service)
+    case .editRealServer(let service, let server, let weight):
+      try editRealServer(RealServerConfiguration(server, weight: weight), of: service)
+    case .deleteRealServer(let service, let server):
+      try deleteRealServer(server.address, port: server.port, from: service)
+    case .clear:
+      clear()
+    case .zero(let service):
+      try zero(service)
+    case .setTimeouts(let timeouts):
+      try setTimeouts(
+        TimeoutConfiguration(tcp: timeouts.tcp, tcpFin: timeouts.tcpFin, udp: timeouts.udp))
+    }
+  }
+}
+
+extension RealServerConfiguration {
+  fileprivate init(_ server: RealServerAddress, weight: UInt32) {
+    self.init(address: server.address, port: server.port, weight: weight)
+  }
+}
+
+extension Problem {
+  init(_ error: DirectorError) {
+    let status: Int =
+      switch error {
+      case .serviceExists, .realServerExists: 409
+      case .noSuchService, .noSuchRealServer: 404
+      case .tooManyServices, .tooManyRealServers: 507
+      case .system: 500
+      default: 422
+      }
+    self.init(
+      .init(statusCode: status), error.description, errorNumber: error.errorNumber)
+  }
+}
+
+extension Counters {
+  fileprivate init(_ statistics: Statistics) {
+    self.init(
+      connections: statistics.connections, inPackets: statistics.inPackets,
+      inBytes: statistics.inBytes)
+  }
+
+  fileprivate init(_ rates: Rates) {
+    self.init(
+      connections: rates.connections, inPackets: rates.inPackets, inBytes: rates.inBytes)
+  }
+}
+
+extension ServiceReport {
+  init(_ status: ServiceStatus) {
+    self.init(
+      service: status.configuration.key, scheduler: status.configuration.scheduler,
+      statistics: Counters(status.statistics), rates: Counters(status.rates),
+      realServers: status.realServers.map(RealServerReport.init))
+  }
+}
+
+extension RealServerReport {
+  fileprivate init(_ status: RealServerStatus) {
+    self.init(
+      realServer: RealServerAddress(
+        address: status.configuration.address, port: status.configuration.port),
+      weight: status.configuration.weight, activeConnections: status.activeConnections,
+      inactiveConnections: status.inactiveConnections, isResolved: status.neighbor.isResolved,
+      macAddress: status.neighbor.macAddress, statistics: Counters(status.statistics),
+      rates: Counters(status.rates))
+  }
+}
+
+extension Timeouts {
+  init(_ configuration: TimeoutConfiguration) {
+    self.init(tcp: configuration.tcp, tcpFin: configuration.tcpFin, udp: configuration.udp)
+  }
+}
+
+extension ConnectionPageReport {
+  init(_ page: ConnectionPage) {
+    self.init(
+      connections: page.connections.map { connection in
+        ConnectionReport(
+          service: connection.service, clientAddress: connection.clientAddress,
+          clientPort: connection.clientPort,
+          realServer: RealServerAddress(
+            address: connection.realServerAddress, port: connection.realServerPort),
+          state: connection.state.name, remainingSeconds: connection.remainingSeconds)
+      }, next: page.next?.rawValue)
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import Foundation
+import NIOHTTP1
+
+/// A whole request.
+struct Request: Sendable {
+  let method: HTTPMethod
+  /// The path's segments, percent-decoded.
+  let path: [String]
+  /// The query's fields; the last of equals counts.
+  let query: [String: String]
+  let body: Data
+
+  init(head: HTTPRequestHead, body: Data) {
+    method = head.method
+    let target = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    path = (target.first ?? "").split(separator: "/").map(Self.decoded)
+    var query: [String: String] = [:]
+    for field in target.dropFirst().first?.split(separator: "&") ?? [] {
+      let pair = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      query[Self.decoded(pair[0])] = pair.count == 2 ? Self.decoded(pair[1]) : ""
+    }
+    self.query = query
+    self.body = body
+  }
+
+  private static func decoded(_ text: Substring) -> String {
+    text.removingPercentEncoding ?? String(text)
+  }
+}
+
+/// A whole answer.
+struct Response: Sendable {
+  let status: HTTPResponseStatus
+  let contentType: String
+  let body: Data
+
+  init(_ status: HTTPResponseStatus = .ok, _ document: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    self.status = status
+    contentType = "application/json"
+    body = try encoder.encode(document) + Data("\n".utf8)
+  }
+
+  /// Done, and nothing to say.
+  static let done = Response(.noContent)
+
+  private init(_ status: HTTPResponseStatus) {
+    self.status = status
+    contentType = "application/json"
+    body = Data()
+  }
+
+  /// A problem document, RFC 9457.
+  init(_ problem: Problem) {
+    let document = try? JSONEncoder().encode(problem)
+    status = HTTPResponseStatus(statusCode: problem.status)
+    contentType = "application/problem+json"
+    body = document ?? Data("{}".utf8)
+  }
+
+  init(_ status: HTTPResponseStatus, _ detail: String) {
+    self.init(Problem(status, detail))
+  }
+}
+
+extension Problem {
+  init(_ status: HTTPResponseStatus, _ detail: String, errorNumber: Int32? = nil) {
+    self.init(
+      status: Int(status.code), title: status.reasonPhrase, detail: detail,
+      errorNumber: errorNumber)
+  }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import ControlPlane
+import DataPlane
+import Foundation
+import Logging
+import TestSupport
+import Testing
+
+@testable import AdminServer
+
+/// A director over real forwarders behind a real control socket.
+struct AdminDesk: Sendable {
+  let plane: InProcessPlane
+  let director: Director
+  let socketPath: String
+
+  /// What a program left behind.
+  struct Outcome: Equatable {
+    var output = ""
+    var complaint = ""
+    var exitCode: Int32 = 0
+  }
+
+  /// Serves while `body` runs.
+  static func serve(
+    limits: AdminServer.Limits = .init(), _ body: (AdminDesk) async throws -> Void
+  ) async throws {
+    let plane = try InProcessPlane()
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let desk = AdminDesk(
+      plane: plane,
+      director: Director(plane: plane, neighbors: StatedNeighbors.site(), logger: logger),
+      socketPath: temporarySocketPath())
+    let server = AdminServer(
+      director: desk.director, socketPath: desk.socketPath, logger: logger, limits: limits)
+    let serving = Task { try await server.run() }
+    defer { serving.cancel() }
+    while !FileManager.default.fileExists(atPath: desk.socketPath) {
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    try await body(desk)
+    serving.cancel()
+    try await serving.value
+    #expect(!FileManager.default.fileExists(atPath: desk.socketPath))
+  }
+
+  /// Runs an ipvsadm command line against the director.
+  func ipvsadm(
+    _ arguments: [String], input: String = "", names: NameService = .fixture
+  ) async -> Outcome {
+    let client = ControlClient(socketPath: socketPath, timeoutSeconds: 10)
+    return await onThread {
+      var outcome = Outcome()
+      outcome.exitCode = Ipvsadm(programName: "ipvsadm", client: client, names: names).run(
+        arguments, input: { input }, write: { outcome.output += $0 },
+        complain: { outcome.complaint += $0 })
+      return outcome
+    }
+  }
+
+  func ipvsadm(_ line: String) async -> Outcome {
+    await ipvsadm(line.split(separator: " ").map(String.init))
+  }
+}
+
+func temporarySocketPath() -> String {
+  NSTemporaryDirectory() + "martinet-\(UUID().uuidString.prefix(8)).sock"
+}
+
+/// Blocking work off the threads that the server and the director need.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+  await withCheckedContinuation { continuation in
+    Thread.detachNewThread { continuation.resume(returning: body()) }
+  }
+}
+
+extension NameService {
+  /// Service names of /etc/services, and one host: what the recordings saw.
+  static let fixture = NameService(
+    address: { $0 == "localhost" ? IPv4Address("127.0.0.1") : nil }, port: NameService.system.port,
+    hostName: { $0 == IPAddress("127.0.0.1") ? "localhost" : nil },
+    serviceName: NameService.system.serviceName)
+}
+
+/// A file beside the tests.
+func fixture(_ name: String) throws -> String {
+  let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
+  return try String(contentsOf: folder.appending(path: name), encoding: .utf8)
+}

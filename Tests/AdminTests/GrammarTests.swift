@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Testing
+
+@testable import AdminAPI
+
+/// What the recorded sessions do not show: the commands that come out, and where Martinet differs
+/// from ipvsadm on purpose.
+@Suite struct GrammarTests {
+  private let parser = IpvsadmParser(names: .fixture)
+
+  private func parse(_ line: String) throws(UsageError) -> Invocation {
+    try parser.parse(line.split(separator: " ").map(String.init))
+  }
+
+  private func refusal(_ line: String) -> UsageError? {
+    do {
+      _ = try parse(line)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  private static let web = VirtualServiceKey(
+    address: IPAddress("192.0.2.1")!, ipProtocol: .tcp, port: Port(80))
+  private static let dns = VirtualServiceKey(
+    address: IPAddress("192.0.2.1")!, ipProtocol: .udp, port: Port(53))
+  private static let server = RealServerAddress(
+    address: IPAddress("192.0.2.2")!, port: Port(80))
+
+  @Test(
+    arguments: [
+      ("-A -t 192.0.2.1:80 -s rr", .addService(service: web, scheduler: .rr)),
+      ("-At192.0.2.1:http -swrr", .addService(service: web, scheduler: .wrr)),
+      (
+        "--edit-service --tcp-service=192.0.2.1:80 -s=wrr",
+        .editService(service: web, scheduler: .wrr)
+      ),
+      ("-Du 192.0.2.1:domain", .deleteService(service: dns)),
+      (
+        "-a -t 192.0.2.1:80 -r 192.0.2.2",
+        .addRealServer(service: web, realServer: server, weight: 1)
+      ),
+      (
+        "-a -t 192.0.2.1:80 -r 192.0.2.2:8080 -gw5",
+        .addRealServer(service: web, realServer: server, weight: 5)
+      ),
+      (
+        "-e -r 192.0.2.2 -t 192.0.2.1:80 -w 0",
+        .editRealServer(service: web, realServer: server, weight: 0)
+      ),
+      (
+        "-d -t 192.0.2.1:80 -r 192.0.2.2:80", .deleteRealServer(service: web, realServer: server)
+      ),
+      ("-C", .clear), ("-Z", .zero(service: nil)), ("-Zt 192.0.2.1:80", .zero(service: web)),
+      ("--set 1 -- 2 3", .setTimeouts(Timeouts(tcp: 1, tcpFin: 2, udp: 3))),
+    ] as [(String, Command)])
+  func commands(line: String, command: Command) throws {
+    #expect(try parse(line) == .change(command))
+  }
+
+  @Test func listings() throws {
+    let all = Listing.services(nil, columns: .configuration, isSorted: true)
+    #expect(try parse("") == .list(all, numeric: false))
+    #expect(try parse("-ln --sort") == .list(all, numeric: true))
+    #expect(try parse("-Lnc") == .list(.connections, numeric: true))
+    #expect(try parse("-l --timeout") == .list(.timeouts, numeric: false))
+    #expect(
+      try parse("-LX --rate --nosort -t 192.0.2.1:80")
+        == .list(
+          .services(Self.web, columns: .rates(isExact: true), isSorted: false), numeric: false))
+    #expect(try parse("-Sn") == .save(numeric: true))
+    #expect(try parse("-R") == .restore)
+    #expect(try parse("-h") == .help)
+    #expect(try parse("--version") == .version)
+  }
+
+  /// inet_aton(3)'s short forms, as ipvsadm takes them.
+  @Test(arguments: [("192.0.513:80", "192.0.2.1"), ("0x7f.1:80", "127.0.0.1")])
+  func shortAddresses(text: String, address: String) throws {
+    #expect(
+      try parse("-D -t \(text)")
+        == .change(
+          .deleteService(
+            service: VirtualServiceKey(
+              address: IPAddress(address)!, ipProtocol: .tcp, port: Port(80)))))
+  }
+
+  @Test(arguments: ["lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"])
+  func otherSchedulersAreNotAvailable(name: String) {
+    #expect(
+      refusal("-A -t 192.0.2.1:80 -s \(name)")
+        == UsageError(
+          "Scheduler or persistence engine not found: \(name) is not available, "
+            + "give -s rr or -s wrr", exitCode: 255))
+  }
+
+  @Test func theDefaultSchedulerIsNotAvailable() {
+    #expect(
+      refusal("-A -t 192.0.2.1:80")
+        == UsageError(
+          "Scheduler or persistence engine not found: the default, wlc, is not available, "
+            + "give -s rr or -s wrr", exitCode: 255))
+  }
+
+  @Test(arguments: [
+    ("-a -t 192.0.2.1:80 -r 192.0.2.2 -m", "-m: only direct routing is available"),
+    ("-a -t 192.0.2.1:80 -r 192.0.2.2 --ipip", "--ipip: only direct routing is available"),
+    ("-a -t 192.0.2.1:80 -r 192.0.2.2 --tun-port=80", "--tun-port: only direct routing"),
+    ("-A -f 1 -s rr", "-f: only TCP and UDP services are available"),
+    ("-A --sctp-service 192.0.2.1:80", "--sctp-service: only TCP and UDP services"),
+    ("-A -t 192.0.2.1:80 -s rr -p", "-p: persistence is not available"),
+    ("-A -t 192.0.2.1:80 -s rr -p 300 -M 255.255.255.0", "-p: persistence is not available"),
+    ("-A -t 192.0.2.1:80 -s rr --pe sip", "--pe: persistence is not available"),
+    ("-A -u 192.0.2.1:53 -s rr -o", "-o: one-packet scheduling is not available"),
+    ("-A -u 192.0.2.1:53 -s rr -b sh-port", "-b: rr and wrr have no scheduler flags"),
+    ("-a -t 192.0.2.1:80 -r 192.0.2.2 -x 9", "-x: connection thresholds are not available"),
+    ("-L --daemon", "--daemon: connection synchronization is not available"),
+    ("--start-daemon master", "--start-daemon: connection synchronization is not available"),
+  ])
+  func whatMartinetHasNot(line: String, sentence: String) throws {
+    let refusal = try #require(self.refusal(line))
+    #expect(refusal.message.hasPrefix(sentence))
+    #expect(refusal.message.contains(": ") && refusal.exitCode == 2)
+  }
+
+  @Test func restoreSkipsCommentsAndBlanks() throws {
+    let text = "# a table\r\n\r\n-A -t 192.0.2.1:80 -s rr\r\n   \n\tipvsadm -C\n"
+    let lines = try RestoreParser(parser: parser).parse(text)
+    #expect(lines.map(\.number) == [3, 5])
+    #expect(lines.map(\.command) == [.addService(service: Self.web, scheduler: .rr), .clear])
+  }
+
+  @Test(arguments: [
+    ("-C\n-Ln\n", "line 2: only commands that change the table can be restored", 2),
+    ("-R\n", "line 1: only commands that change the table can be restored", 2),
+    (
+      "-C\n\n-C -x 3", "line 3: -x: connection thresholds are not available: leave the option out",
+      2
+    ),
+    (
+      "-C\n-A -t 192.0.2.1:80 -w 1",
+      "line 2: Illegal 'weight' option with the 'add-service' command", 2
+    ),
+    ("foo", "line 1: Try `ipvsadm -h' or 'ipvsadm --help' for more information.", 255),
+  ])
+  func restoreNamesTheLine(text: String, message: String, exitCode: Int32) {
+    #expect(throws: UsageError(message, exitCode: exitCode)) {
+      try RestoreParser(parser: parser).parse(text)
+    }
+  }
+
+  @Test func systemNamesResolve() throws {
+    #expect(NameService.system.address("localhost") == IPv4Address("127.0.0.1"))
+    #expect(NameService.system.address("") == nil)
+    #expect(NameService.system.port("domain", .udp) == Port(53))
+    #expect(NameService.system.port("no-such-service", .tcp) == nil)
+    #expect(NameService.system.serviceName(Port(80), .tcp) == "http")
+    #expect(NameService.system.hostName(IPAddress("127.0.0.1")!) == "localhost")
+  }
+}

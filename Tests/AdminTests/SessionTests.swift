@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import DataPlane
+import Foundation
+import TestSupport
+import Testing
+
+@testable import AdminServer
+
+/// The same command lines to Martinet as once to ipvsadm 1.31 over the kernel's IPVS: the same
+/// text on both outputs, the same exit code, and so the same state, command by command.
+@Suite struct SessionTests {
+  @Test func everyCommandAnswersAsRecorded() async throws {
+    let transcript = Transcript(try fixture("session.transcript"))
+    #expect(transcript.steps.count > 150)
+    try await AdminDesk.serve { desk in
+      let capacity = await desk.director.connectionCapacity
+      for step in transcript.steps {
+        var outcome = await desk.ipvsadm(step.arguments, input: step.input)
+        var expected = step.outcome
+        // Martinet has its own table size and names the line of a restored table that is wrong.
+        expected.output = expected.output.replacing("(size=4096)", with: "(size=\(capacity))")
+        outcome.complaint = outcome.complaint.replacing(#/line \d+: /#, with: "")
+        #expect(outcome == expected, "\(step.command) <\(step.input.debugDescription)")
+      }
+    }
+  }
+
+  /// `-S` of one director restores another to the same table.
+  @Test(arguments: [true, false]) func savedTablesRestore(isNumeric: Bool) async throws {
+    let save = isNumeric ? "-Sn" : "-S"
+    let saved = try await savedTable(save)
+    #expect(saved.split(separator: "\n").count == 7)
+    try await AdminDesk.serve { desk in
+      #expect(await desk.ipvsadm(["-R"], input: saved) == .init())
+      #expect(await desk.ipvsadm([save]).output == saved)
+      #expect(desk.plane.opened.count == 3)
+    }
+  }
+
+  private func savedTable(_ save: String) async throws -> String {
+    var saved = ""
+    try await AdminDesk.serve { desk in
+      for line in [
+        "-A -t 192.168.1.149:80 -s rr", "-a -t 192.168.1.149:80 -r 192.168.1.151 -w 0",
+        "-a -t 192.168.1.149:80 -r 192.168.1.152 -w 65536", "-A -u 192.168.1.149:53 -s wrr",
+        "-a -u 192.168.1.149:53 -r 192.168.1.153", "-A -t [2001:db8::149]:80 -s rr",
+        "-a -t [2001:db8::149]:80 -r [2001:db8::151]:80",
+      ] {
+        #expect(await desk.ipvsadm(line) == .init())
+      }
+      saved = await desk.ipvsadm([save]).output
+    }
+    return saved
+  }
+
+  /// Where the order is not sorted: services as added, real servers as the scheduler has them.
+  @Test func nosortShowsTheSchedulersOrder() async throws {
+    try await AdminDesk.serve { desk in
+      for line in [
+        "-A -t 192.168.1.149:81 -s rr", "-a -t 192.168.1.149:81 -r 192.168.1.151",
+        "-a -t 192.168.1.149:81 -r 192.168.1.152", "-A -t 192.168.1.149:80 -s rr",
+      ] {
+        #expect(await desk.ipvsadm(line).exitCode == 0)
+      }
+      let lines = await desk.ipvsadm("-Ln --nosort").output.split(separator: "\n").dropFirst(3)
+      #expect(
+        lines.map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
+          == [
+            "TCP 192.168.1.149:81", "-> 192.168.1.152:81", "-> 192.168.1.151:81",
+            "TCP 192.168.1.149:80",
+          ])
+    }
+  }
+
+  @Test func countsAreThoseOfTheForwarders() async throws {
+    try await AdminDesk.serve { desk in
+      #expect(await desk.ipvsadm("-A -t 192.168.1.149:80 -s rr").exitCode == 0)
+      #expect(await desk.ipvsadm("-a -t 192.168.1.149:80 -r 192.168.1.151").exitCode == 0)
+      for port in UInt16(1)...3 {
+        let syn = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149").with {
+          $0.sourcePort = Port(port)
+        }
+        #expect(desk.plane.forward(syn).verdict.isForward)
+      }
+      let statistics = await desk.ipvsadm("-L -n --stats -t 192.168.1.149:80").output
+      #expect(
+        statistics.split(separator: "\n").dropFirst(2).joined(separator: "\n") == """
+          TCP  192.168.1.149:80                    3        3        0      120        0
+            -> 192.168.1.151:80                    3        3        0      120        0
+          """)
+      let table = await desk.ipvsadm("-Ln").output
+      #expect(table.hasSuffix("Route   1      3          0         \n"))
+      let connections = await desk.ipvsadm("-Lnc").output.split(separator: "\n").dropFirst(2)
+      #expect(connections.count == 3)
+      #expect(
+        connections.sorted()[0].hasSuffix(
+          "SYN_RECV    10.0.0.9:1         192.168.1.149:80   192.168.1.151:80"))
+      #expect(await desk.ipvsadm("-Z").exitCode == 0)
+      let zeroed = await desk.ipvsadm("-Ln --stats").output
+      #expect(zeroed.contains("192.168.1.151:80                    0        0        0"))
+    }
+  }
+
+  @Test func connectionsComeInPages() async throws {
+    try await AdminDesk.serve { desk in
+      #expect(await desk.ipvsadm("-A -u 192.168.1.149:53 -s rr").exitCode == 0)
+      #expect(await desk.ipvsadm("-a -u 192.168.1.149:53 -r 192.168.1.151").exitCode == 0)
+      let query = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149").with {
+        $0.ipProtocol = .udp
+        $0.destinationPort = Port(53)
+      }
+      for port in UInt16(1)...500 {
+        #expect(desk.plane.forward(query.with { $0.sourcePort = Port(port) }).verdict.isForward)
+      }
+      let recorded = desk.plane.views.reduce(0) { $0 + Int($1.ipv4Connections) }
+      #expect(recorded > 450)
+      let socketPath = desk.socketPath
+      let pages = await onThread {
+        var pages: [Int] = []
+        var target = "/v1/connections?limit=100"
+        while pages.count < 100 {
+          guard
+            let answer = RawClient.get(target, at: socketPath),
+            let page = try? JSONDecoder().decode(ConnectionPageReport.self, from: answer.content)
+          else { return pages }
+          pages.append(page.connections.count)
+          guard let next = page.next else { return pages }
+          target = "/v1/connections?limit=100&from=\(next)"
+        }
+        return pages
+      }
+      #expect(pages.reduce(0, +) == recorded && pages.count >= recorded / 100)
+      #expect(await desk.ipvsadm("-Lnc").output.split(separator: "\n").count == recorded + 2)
+    }
+  }
+}
