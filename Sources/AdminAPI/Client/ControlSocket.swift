@@ -76,7 +76,7 @@ struct ControlSocket: Sendable {
       let count = recv(descriptor, &part, part.count, 0)
       if count == 0 { return answer }
       if count < 0, errno == EINTR { continue }
-      // A daemon that closes with part of the request unread resets the connection after its answer.
+      // A daemon that closes with part of the request unread resets the connection after it.
       if count < 0, errno == ECONNRESET { return answer }
       guard count > 0, deadline > Date() else { throw .timedOut(socketPath: path) }
       answer.append(contentsOf: part[..<count])
