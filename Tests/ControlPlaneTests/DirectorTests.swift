@@ -241,9 +241,38 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     #expect(desk.destination(ack(1)) == .realServer(77))
   }
 
+  @Test func settlingGivesANewRealServerAMoment() async throws {
+    let desk = try Desk()
+    let running = Task { try await desk.director.run() }
+    defer { running.cancel() }
+    let address = IPAddress("192.168.1.151")!
+    desk.neighbors.state(address, as: .init(macAddress: nil, isResolved: false))
+    await desk.director.limitResolution(to: .seconds(60))
+    try await desk.director.addService(.init(key: .web, scheduler: .rr))
+    try await desk.director.addRealServer(.number(1), to: .web)
+    Task {
+      try await Task.sleep(for: .milliseconds(20))
+      desk.neighbors.change(address, to: .init(macAddress: .realServer(1), isResolved: true))
+    }
+    try await desk.director.settle()
+    #expect(desk.destination(syn(1)) == .realServer(1))
+    // Not for ever.
+    let silent = IPAddress("192.168.1.152")!
+    desk.neighbors.state(silent, as: .init(macAddress: nil, isResolved: false))
+    try await desk.director.addRealServer(.number(2), to: .web)
+    await desk.director.limitResolution(to: .milliseconds(20))
+    try await desk.director.settle()
+    #expect((2...4).map { desk.destination(syn($0)) } == .init(repeating: .realServer(1), count: 3))
+    #expect(await neighbor(silent, desk) == Neighbor(macAddress: nil, isResolved: false))
+  }
+
   private func neighbor(_ address: IPAddress, _ desk: Desk) async -> Neighbor? {
     try? await desk.web().realServers.first { $0.configuration.address == address }?.neighbor
   }
+}
+
+extension Director {
+  fileprivate func limitResolution(to limit: Duration) { resolutionLimit = limit }
 }
 
 /// The command is refused with this error and errno.

@@ -92,8 +92,14 @@ public final class StatedNeighbors: NeighborSource {
 
   public var followed: Set<IPAddress> { followedAddresses.withLock { $0 } }
 
-  public func change(_ address: IPAddress, to neighbor: Neighbor) {
+  /// What `follow` says from now on.
+  public func state(_ address: IPAddress, as neighbor: Neighbor) {
     stated.withLock { $0[address] = neighbor }
+  }
+
+  /// The network says so to those who follow.
+  public func change(_ address: IPAddress, to neighbor: Neighbor) {
+    state(address, as: neighbor)
     continuation.yield(.neighbor(address, neighbor))
   }
 }

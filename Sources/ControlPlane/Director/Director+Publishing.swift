@@ -8,8 +8,19 @@ extension Director {
   /// Returns when the workers act on all commands given before the call; throws if the forwarding
   /// plane refused a part of them, which is tried again every two seconds.
   ///
-  /// Callers that come while one snapshot is on its way share the next.
+  /// Gives new real servers a moment to answer, so that the first connection after the command
+  /// finds them; one that is silent then is left to `run()`.
   public func settle() async throws(DirectorError) {
+    let start = monotonicTime()
+    while !unanswered.isEmpty, monotonicTime() - start < resolutionLimit {
+      try? await Task.sleep(for: .milliseconds(2))
+    }
+    unanswered.removeAll()
+    try await publishChanges()
+  }
+
+  /// Callers that come while one snapshot is on its way share the next.
+  func publishChanges() async throws(DirectorError) {
     let target = changes
     while settledChanges < target {
       let task = commit ?? Task { await publish() }

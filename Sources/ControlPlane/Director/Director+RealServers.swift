@@ -32,6 +32,7 @@ extension Director {
     realServer.sequence = nextSequence()
     realServer.neighbor = neighbor
     services[key]!.realServers[address] = realServer
+    if !neighbor.isResolved { unanswered.insert(address) }
     changeRealServers(of: key)
     logger.info(
       "real server added",
@@ -94,6 +95,7 @@ extension Director {
     followers[address]?.remove(key)
     if followers[address]?.isEmpty ?? true {
       followers[address] = nil
+      unanswered.remove(address)
       neighbors.unfollow(address)
     }
   }

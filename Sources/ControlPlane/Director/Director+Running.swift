@@ -34,7 +34,7 @@ extension Director {
       changes += 1
     }
     // A failure is logged where it happens and tried again by the next call.
-    try? await settle()
+    try? await publishChanges()
   }
 
   private func take(_ event: NeighborEvent) {
@@ -45,6 +45,7 @@ extension Director {
   }
 
   private func take(_ neighbor: Neighbor, of address: IPAddress) {
+    if neighbor.isResolved { unanswered.remove(address) }
     var before: Neighbor?
     for key in followers[address] ?? [] {
       before = services[key]!.realServers[address]!.neighbor
@@ -91,6 +92,6 @@ extension Director {
   /// Without waiting, so that a burst of events shares snapshots.
   private func publishSoon() {
     changes += 1
-    Task { try? await settle() }
+    Task { try? await publishChanges() }
   }
 }

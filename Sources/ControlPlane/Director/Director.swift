@@ -18,6 +18,11 @@ public actor Director {
   /// The services that a followed address serves.
   var followers: [IPAddress: Set<VirtualServiceKey>] = [:]
 
+  /// New real servers that have not answered yet and were not waited for.
+  var unanswered: Set<IPAddress> = []
+  /// What they get to answer ARP or neighbour discovery in: a LAN needs a hundredth of it.
+  var resolutionLimit = Duration.milliseconds(300)
+
   var serviceIndices = IndexPool<VirtualServiceKey>(limit: Int(UInt16.max))
   var realServerIndices = IndexPool<RealServerKey>(limit: Int(UInt16.max))
   var lastSequence: UInt64 = 0
