@@ -68,7 +68,8 @@ let package = Package(
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport"]),
     // The real binary between real hosts, in network namespaces; needs root.
-    .testTarget(name: "EndToEndTests", dependencies: ["martinet", "DataPlane", "TestSupport"]),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["martinet", "AdminAPI", "DataPlane", "TestSupport"]),
     // The habits of design and style that can be read off the sources.
     .testTarget(name: "TidyTests"),
     .testTarget(name: "ControlPlaneTests", dependencies: ["ControlPlane", "TestSupport"]),

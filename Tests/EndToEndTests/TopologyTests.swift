@@ -19,8 +19,8 @@ struct TopologyTests {
   }
 
   @Test func aTapSeesFramesAsTheyWereSentWithTheirTags() throws {
-    let near = try Host("near")
-    let far = try Host("far")
+    let near = try Machine("near")
+    let far = try Machine("far")
     try near.connect("near0", to: "far0", of: far)
     let (sender, receiver) = (try near.tap("near0"), try far.tap("far0"))
     let plain = PacketBuilder(from: "192.0.2.1", to: "192.0.2.2")
@@ -34,7 +34,7 @@ struct TopologyTests {
   }
 
   @Test func aProgramThatHangsIsEnded() throws {
-    let host = try Host("host")
+    let host = try Machine("host")
     var child: Child? = try host.start(["sleep", "60"])
     let pid = try #require(child?.pid)
     #expect(child?.wait(seconds: 0.1) == nil)

@@ -31,11 +31,19 @@ public final class Child: @unchecked Sendable {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_adddup2(&actions, descriptor, 1)
     posix_spawn_file_actions_adddup2(&actions, descriptor, 2)
+    // The threads that tests run on block signals, and a child would inherit that.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var noSignals = sigset_t()
+    sigemptyset(&noSignals)
+    posix_spawnattr_setsigmask(&attributes, &noSignals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     let settings = environment.map { "\($0.key)=\($0.value)" }
     var words = (["env"] + settings + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     var pid: pid_t = 0
-    let status = posix_spawnp(&pid, "env", &actions, nil, &words, environ)
+    let status = posix_spawnp(&pid, "env", &actions, &attributes, &words, environ)
     guard status == 0 else { throw SystemError(call: "posix_spawn", errno: status) }
     self.pid = pid
   }

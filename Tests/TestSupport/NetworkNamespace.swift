@@ -6,6 +6,10 @@ import Glibc
 public struct SystemError: Error, CustomStringConvertible {
   public let call: String
   public let errno: Int32
+  public init(call: String, errno: Int32) {
+    self.call = call
+    self.errno = errno
+  }
   public var description: String { "\(call): \(String(cString: strerror(errno)))" }
 }
 

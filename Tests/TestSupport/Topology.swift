@@ -10,20 +10,20 @@ public struct Lan {
   public static let directorMAC = mac(150)
 
   /// The bridge: its port towards a host has the host's name.
-  public let fabric: Host
-  public let client: Host
-  public let router: Host
-  public let director: Host
+  public let fabric: Machine
+  public let client: Machine
+  public let router: Machine
+  public let director: Machine
   /// .151 and .152.
-  public let realServers: [Host]
+  public let realServers: [Machine]
 
   /// - Parameter directorQueues: RX and TX queues of the director's interface and of its port.
   public init(directorQueues: Int = 1) throws {
-    fabric = try Host("lan")
-    client = try Host("client")
-    router = try Host("router")
-    director = try Host("director")
-    realServers = [try Host("rs1"), try Host("rs2")]
+    fabric = try Machine("lan")
+    client = try Machine("client")
+    router = try Machine("router")
+    director = try Machine("director")
+    realServers = [try Machine("rs1"), try Machine("rs2")]
     try fabric.ip("link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
     try fabric.ip("link set bridge up")
     try plug(router, number: 1)
@@ -44,7 +44,7 @@ public struct Lan {
     (number < 16 ? "0" : "") + String(number, radix: 16)
   }
 
-  private func plug(_ host: Host, number: Int, queues: Int = 1) throws {
+  private func plug(_ host: Machine, number: Int, queues: Int = 1) throws {
     try host.connect("lan0", to: host.name, of: fabric, queues: queues, mac: Self.mac(number))
     try fabric.ip("link set \(host.name) master bridge")
     try host.ip("address add 192.168.1.\(number)/24 dev lan0")
@@ -72,13 +72,13 @@ public struct Wire {
   public static let directorMAC = MACAddress("02:00:00:00:02:d1")!
   public static let farMAC = MACAddress("02:00:00:00:02:c1")!
 
-  public let director: Host
-  public let far: Host
+  public let director: Machine
+  public let far: Machine
 
   /// - Parameter realServers: last numbers of 192.168.2.N and fd00:2::N that resolve.
   public init(queues: Int = 1, realServers: [Int] = [151, 152]) throws {
-    director = try Host("director")
-    far = try Host("far")
+    director = try Machine("director")
+    far = try Machine("far")
     try director.connect("lan0", to: "far0", of: far, queues: queues, mac: Self.directorMAC)
     try far.run("sysctl -qw net.ipv6.conf.far0.disable_ipv6=1")
     try far.ip("link set far0 address \(Self.farMAC)")

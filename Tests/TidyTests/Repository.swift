@@ -75,7 +75,7 @@ enum Repository {
   static func sources() throws -> [SourceFile] {
     let endings = [".swift", ".c", ".h", ".sh", ".modulemap"]
     var files = try [file("Package.swift"), file(".ci/run")]
-    for folder in ["Sources", "Tests", "bpf", "bench"] {
+    for folder in ["Sources", "Tests", "Plugins", "bpf", "bench"] {
       files += try self.files(folder, endings: endings)
     }
     files += try self.files("scripts", endings: [""])

@@ -12,7 +12,7 @@ enum Reply: Equatable {
   case other(Int32, String)
 }
 
-extension Host {
+extension Machine {
   /// One HTTP request over a connection of its own.
   func curl(_ url: String, seconds: Double = 5) throws -> Reply {
     let (ending, output) = try finish(

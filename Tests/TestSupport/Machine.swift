@@ -3,7 +3,7 @@ import DataPlane
 import Glibc
 
 /// A machine of the test network: a namespace, its interfaces, the programs that run on it.
-public final class Host: Sendable {
+public final class Machine: Sendable {
   public let name: String
   public let namespace: NetworkNamespace
 
@@ -44,7 +44,7 @@ public final class Host: Sendable {
   /// whose frames AF_XDP is to make sense needs `offloads: false`: the checksums that a veth
   /// leaves to the receiver stay unfinished in the frame (af-xdp, veth_xmit).
   public func connect(
-    _ interface: String, to farInterface: String, of other: Host, queues: Int = 1,
+    _ interface: String, to farInterface: String, of other: Machine, queues: Int = 1,
     mac: MACAddress? = nil
   ) throws {
     let ends = queues == 1 ? "" : " numrxqueues \(queues) numtxqueues \(queues)"
