@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+import CDirectorABI
+import CXDP
+import Glibc
+
+/// Packets that the eBPF program decided, by fate, since it was loaded.
+public struct ProgramCounters: Sendable, Equatable {
+  /// Packets of services handed to a worker.
+  public var services: UInt64 = 0
+  /// Fragments of a VIP's packets handed to a worker.
+  public var fragments: UInt64 = 0
+  /// ICMP errors for a VIP handed to a worker.
+  public var icmpErrors: UInt64 = 0
+  /// Dropped because their receive queue has no socket.
+  public var withoutSocket: UInt64 = 0
+  /// For a VIP but with another machine's MAC address: the kernel's.
+  public var otherHost: UInt64 = 0
+  /// For a VIP but without a whole header: the kernel's.
+  public var malformed: UInt64 = 0
+}
+
+/// bpf/director.bpf.c in the kernel, with its maps. The owner unloads it by going out of scope.
+struct DirectorProgram: ~Copyable {
+  /// Of the program; closed with it.
+  let fileDescriptor: Int32
+  private let object: OpaquePointer
+  private let services: Int32
+  private let vips: Int32
+  private let sockets: Int32
+  private let counterMap: Int32
+  private var opened: Set<VirtualServiceKey>
+
+  /// Loads the program, which will take only frames addressed to `macAddress`.
+  init(macAddress: MACAddress) throws(PortError) {
+    let object = try Self.load()
+    func map(_ name: String) -> Int32 { bpf_object__find_map_fd_by_name(object, name) }
+    do {
+      try Self.set(map("port"), to: macAddress)
+    } catch {
+      bpf_object__close(object)
+      throw error
+    }
+    self.object = object
+    fileDescriptor = bpf_program__fd(bpf_object__find_program_by_name(object, "director"))
+    services = map("services")
+    vips = map("vips")
+    sockets = map("xsks")
+    counterMap = map("counters")
+    opened = []
+  }
+
+  deinit { bpf_object__close(object) }
+
+  private static func load() throws(PortError) -> OpaquePointer {
+    cxdp_silence_libraries()
+    let opening = DirectorObject.words.withUnsafeBytes {
+      bpf_object__open_mem($0.baseAddress, DirectorObject.byteCount, nil)
+    }
+    guard let object = opening else { throw .system("opening the eBPF program", errno) }
+    let status = bpf_object__load(object)
+    guard status != 0 else { return object }
+    bpf_object__close(object)
+    if status == -EPERM { throw .system("loading the eBPF program", EPERM) }
+    throw PortError(
+      .unsupported,
+      "the kernel refuses the eBPF program: \(PortError.sentence(-status)); it takes Linux 5.10 or "
+        + "later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS")
+  }
+
+  private static func set(_ map: Int32, to macAddress: MACAddress) throws(PortError) {
+    var value = director_port()
+    withUnsafeMutableBytes(of: &value.mac_address) { $0.copyBytes(from: macAddress.octets) }
+    try update(map, UInt32(0), value, "writing the interface's MAC address")
+  }
+
+  private static func update<Key: BitwiseCopyable, Value: BitwiseCopyable>(
+    _ map: Int32, _ key: Key, _ value: Value, _ attempt: String
+  ) throws(PortError) {
+    var (key, value) = (key, value)
+    let status = bpf_map_update_elem(map, &key, &value, UInt64(BPF_ANY))
+    guard status == 0 else { throw .system(attempt, -status) }
+  }
+
+  /// Frames of `queue` go to this bound AF_XDP socket; the kernel forgets it when it is closed.
+  func setSocket(_ socket: Int32, queue: UInt32) throws(PortError) {
+    try Self.update(sockets, queue, UInt32(socket), "registering queue \(queue)")
+  }
+
+  /// From now on the service's packets go to the workers. Doing so twice is doing it once.
+  mutating func insertService(_ key: VirtualServiceKey) throws(PortError) {
+    guard !opened.contains(key) else { return }
+    guard opened.count < Int(DIRECTOR_MAX_SERVICES) else {
+      throw PortError(
+        .exhausted, "there are \(DIRECTOR_MAX_SERVICES) services already; delete one first")
+    }
+    try Self.update(vips, key.address.mapKey, UInt8(1), "opening the VIP \(key.address)")
+    do {
+      try Self.update(services, key.mapKey, UInt8(1), "opening a service")
+    } catch {
+      try? closeVIP(key.address)
+      throw error
+    }
+    opened.insert(key)
+  }
+
+  /// From now on the service's packets are the kernel's; its VIP's fragments and ICMP errors too
+  /// when it was the last one there.
+  mutating func removeService(_ key: VirtualServiceKey) throws(PortError) {
+    guard opened.contains(key) else { return }
+    var mapKey = key.mapKey
+    let status = bpf_map_delete_elem(services, &mapKey)
+    guard status == 0 || status == -ENOENT else { throw .system("closing a service", -status) }
+    opened.remove(key)
+    try closeVIP(key.address)
+  }
+
+  private func closeVIP(_ address: IPAddress) throws(PortError) {
+    guard !opened.contains(where: { $0.address == address }) else { return }
+    var mapKey = address.mapKey
+    let status = bpf_map_delete_elem(vips, &mapKey)
+    guard status == 0 || status == -ENOENT else {
+      throw .system("closing the VIP \(address)", -status)
+    }
+  }
+
+  /// Summed over all CPUs.
+  var counters: ProgramCounters {
+    ProgramCounters(
+      services: sum(DIRECTOR_COUNTER_SERVICE), fragments: sum(DIRECTOR_COUNTER_FRAGMENT),
+      icmpErrors: sum(DIRECTOR_COUNTER_ICMP_ERROR), withoutSocket: sum(DIRECTOR_COUNTER_NO_SOCKET),
+      otherHost: sum(DIRECTOR_COUNTER_OTHER_HOST), malformed: sum(DIRECTOR_COUNTER_MALFORMED))
+  }
+
+  private func sum(_ counter: director_counter) -> UInt64 {
+    var index = counter.rawValue
+    var cells = [UInt64](repeating: 0, count: max(1, Int(libbpf_num_possible_cpus())))
+    bpf_map_lookup_elem(counterMap, &index, &cells)
+    return cells.reduce(0, &+)
+  }
+}
+
+extension IPAddress {
+  fileprivate var mapKey: director_vip_key {
+    var key = director_vip_key()
+    key.family = family
+    withUnsafeMutableBytes(of: &key.address) { copyOctets(to: $0) }
+    return key
+  }
+
+  fileprivate var family: UInt8 {
+    switch self {
+    case .v4: UInt8(DIRECTOR_FAMILY_IPV4)
+    case .v6: UInt8(DIRECTOR_FAMILY_IPV6)
+    }
+  }
+
+  /// The address in network order at the start of 16 octets.
+  fileprivate func copyOctets(to octets: UnsafeMutableRawBufferPointer) {
+    switch self {
+    case .v4(let address):
+      octets.storeBytes(of: address.rawValue.bigEndian, as: UInt32.self)
+    case .v6(let address):
+      octets.storeBytes(of: address.high.bigEndian, as: UInt64.self)
+      octets.storeBytes(of: address.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+    }
+  }
+}
+
+extension VirtualServiceKey {
+  fileprivate var mapKey: director_service_key {
+    var key = director_service_key()
+    key.family = address.family
+    withUnsafeMutableBytes(of: &key.address) { address.copyOctets(to: $0) }
+    key.protocol = ipProtocol.rawValue
+    key.port = port.rawValue.bigEndian
+    return key
+  }
+}

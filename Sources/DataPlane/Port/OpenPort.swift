@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import CXDP
+import Glibc
+
+/// An interface with the program loaded and a socket bound to each of its receive queues.
+///
+/// Packets arrive from `attach` on. All calls come from one thread at a time; the sockets' rings
+/// are their workers'. Going out of scope detaches, closes and unmaps everything.
+struct OpenPort: ~Copyable {
+  /// How long another owner of a queue may take to go away: the kernel frees a queue 20 ms after
+  /// its socket was closed (af-xdp-facts.md §4).
+  private static let bindMilliseconds: Int32 = 1000
+  private static let retryMicroseconds: UInt32 = 10_000
+
+  // First, so that it goes first.
+  private var link: ProgramLink
+  let description: InterfaceDescription
+  /// One per queue, in order.
+  let sockets: QueueSockets
+  private var program: DirectorProgram
+
+  /// Opens everything in the caller's network namespace and lets no packet in yet.
+  init(_ configuration: PortConfiguration) throws(PortError) {
+    let interface = try Interface(named: configuration.interface)
+    try Self.checkFree(interface)
+    let program = try DirectorProgram(macAddress: interface.macAddress)
+    let sockets = try QueueSockets(
+      count: interface.workerCount(configuration.queues)
+    ) { queue throws(PortError) in
+      let socket = try Self.openQueue(queue, interface, configuration)
+      try program.setSocket(socket.fileDescriptor, queue: queue)
+      return socket
+    }
+    description = InterfaceDescription(
+      name: interface.name, index: interface.index, macAddress: interface.macAddress,
+      mtu: interface.mtu, queueCount: sockets.count, xdpMode: configuration.xdpMode,
+      isZeroCopy: sockets[0].isZeroCopy, hasTransmitBudget: sockets[0].hasTransmitBudget)
+    self.sockets = sockets
+    self.program = program
+    link = ProgramLink()
+  }
+
+  /// Lets the packets of services in. The last step: every worker runs.
+  mutating func attach() throws(PortError) { try link.attach(program, to: description) }
+
+  /// Lets no more packets in; the kernel sees them again.
+  mutating func detach() { link.detach() }
+
+  /// From now on the service's packets go to the workers. Doing so twice is doing it once.
+  mutating func insertService(_ key: VirtualServiceKey) throws(PortError) {
+    try program.insertService(key)
+  }
+
+  /// From now on the service's packets are the kernel's.
+  mutating func removeService(_ key: VirtualServiceKey) throws(PortError) {
+    try program.removeService(key)
+  }
+
+  /// What the program decided, summed over all CPUs.
+  var counters: ProgramCounters { program.counters }
+
+  /// Another program would only be found out by `attach`, when all else is done.
+  private static func checkFree(_ interface: Interface) throws(PortError) {
+    var program: UInt32 = 0
+    if bpf_xdp_query_id(Int32(interface.index), 0, &program) == 0, program != 0 {
+      throw .programAttached(interface.name)
+    }
+  }
+
+  private static func openQueue(
+    _ queue: UInt32, _ interface: Interface, _ configuration: PortConfiguration
+  ) throws(PortError) -> QueueSocket {
+    let binding = QueueBinding(
+      interface: interface.name, queue: queue,
+      isZeroCopy: try isZeroCopy(configuration), chunkBytes: try interface.chunkBytes())
+    let deadline = Tick.now().advanced(byMilliseconds: UInt32(bindMilliseconds))
+    while true {
+      do throws(Errno) {
+        return try QueueSocket(binding)
+      } catch {
+        guard error.rawValue == EBUSY, deadline.milliseconds(since: .now()) > 0 else {
+          throw bindError(error.rawValue, binding, configuration)
+        }
+      }
+      usleep(retryMicroseconds)
+    }
+  }
+
+  private static func isZeroCopy(_ configuration: PortConfiguration) throws(PortError) -> Bool {
+    switch (configuration.xdpMode, configuration.copyMode) {
+    case (.generic, .zeroCopy):
+      throw PortError(
+        .unsupported, "generic XDP always copies; give --zero-copy only with --xdp-mode native")
+    case (.generic, _), (.native, .copy): return false
+    case (.native, _): return true
+    }
+  }
+
+  private static func bindError(
+    _ code: Int32, _ binding: QueueBinding, _ configuration: PortConfiguration
+  ) -> PortError {
+    let queue = "queue \(binding.queue) of \(binding.interface)"
+    switch code {
+    case EBUSY:
+      return PortError(
+        .busy,
+        "another program owns \(queue), perhaps another martinet; stop it and try again")
+    case EAFNOSUPPORT:
+      return PortError(
+        .unsupported, "the kernel has no AF_XDP sockets; it needs CONFIG_XDP_SOCKETS=y")
+    case EOPNOTSUPP where binding.isZeroCopy:
+      return PortError(
+        .unsupported,
+        "the driver of \(binding.interface) has no zero copy; --copy lets the kernel copy packets")
+    case ENETDOWN:
+      return PortError(
+        .unsupported,
+        "\(binding.interface) is down; `ip link set \(binding.interface) up`")
+    case ENOBUFS:
+      return PortError(
+        .exhausted,
+        "the locked memory limit is too low for \(queue); raise it (`ulimit -l unlimited`), or run "
+          + "with the capability CAP_IPC_LOCK")
+    default:
+      return .system("binding an AF_XDP socket to \(queue)", code)
+    }
+  }
+}
