@@ -27,6 +27,8 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public var adoptedGeneration: UInt64 { views.map(\.adoptedGeneration).min()! }
   public var sweptGeneration: UInt64 { views.map(\.sweptGeneration).min()! }
   public var failure: String? { nil }
+  /// None: the frames are handed over by the test.
+  public var queueStatistics: [QueueStatistics] { [] }
   public var views: [ForwarderView] { desks.map(\.view) }
 
   public func insertService(_ key: VirtualServiceKey) {

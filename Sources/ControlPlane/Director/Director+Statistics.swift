@@ -84,6 +84,9 @@ extension Director {
     views.reduce(into: RealServerStatistics()) { $0 += $1.statistics(of: index) }
   }
 
+  /// The receive queues' counters, in order.
+  public func queues() -> [QueueStatistics] { plane.queueStatistics }
+
   // MARK: Connections
 
   /// At most about `limit` connections from `position` on; nil begins at the first.

@@ -25,6 +25,13 @@ public protocol ForwardingPlane: Sendable {
   /// One per worker.
   var views: [ForwarderView] { get }
 
+  /// One per receive queue.
+  var queueStatistics: [QueueStatistics] { get }
+
   /// Source addresses of what is sent, by `EgressIndex`.
   var egressMACAddresses: [MACAddress] { get }
+}
+
+extension WorkerGroup: ForwardingPlane {
+  public var egressMACAddresses: [MACAddress] { [interface.macAddress] }
 }
