@@ -63,7 +63,8 @@ struct QueueSocket: ~Copyable {
     chunkBytes = binding.chunkBytes
     fileDescriptor = xsk_socket__fd(socket)
     isZeroCopy = Self.isZeroCopy(fileDescriptor)
-    hasTransmitBudget = Self.set(SOL_XDP, XDP_MAX_TX_SKB_BUDGET, Self.transmitBudget, fileDescriptor)
+    hasTransmitBudget = Self.set(
+      SOL_XDP, XDP_MAX_TX_SKB_BUDGET, Self.transmitBudget, fileDescriptor)
     // What is under way may be all frames; the default holds 277 small ones. Needs CAP_NET_ADMIN,
     // and without it only the peaks suffer.
     _ = Self.set(SOL_SOCKET, SO_SNDBUFFORCE, Int32(Self.frameCount * chunkBytes), fileDescriptor)
