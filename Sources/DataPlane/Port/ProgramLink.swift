@@ -42,8 +42,8 @@ struct ProgramLink: ~Copyable {
       return PortError(
         .unsupported,
         "the driver of \(name) refuses XDP as it is set up (\(PortError.sentence(code))): lower "
-          + "the MTU of \(name) (of a veth: of its peer), give it no fewer RX queues than the peer has "
-          + "TX queues, turn LRO off, or use --xdp-mode generic")
+          + "the MTU of \(name) (of a veth: of its peer), give it no fewer RX queues than the peer "
+          + "has TX queues, turn LRO off, or use --xdp-mode generic")
     case ENODEV:
       return PortError(.noSuchInterface, "the interface \(name) has gone")
     default:
