@@ -66,7 +66,8 @@ let package = Package(
       name: "TestSupport", dependencies: ["DataPlane", "ControlPlane", "CTestSupport"],
       path: "Tests/TestSupport"),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-    .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport"]),
+    .testTarget(
+      name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport", "CXDP", "CDirectorABI"]),
     // The real binary between real hosts, in network namespaces; needs root.
     .testTarget(
       name: "EndToEndTests", dependencies: ["martinet", "AdminAPI", "DataPlane", "TestSupport"]),

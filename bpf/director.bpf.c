@@ -94,7 +94,7 @@ static __always_inline enum kind ipv6(struct ipv6hdr *ip, void *end,
 	if (ip->version != 6)
 		return MALFORMED;
 	next = ip->nexthdr;
-	for (int headers = 0; headers < EXTENSION_HEADERS; headers++) {
+	for (int headers = 0; headers <= EXTENSION_HEADERS; headers++) {
 		if (next == IPPROTO_TCP || next == IPPROTO_UDP)
 			return transport(next, header, end, key);
 		/* RFC 4443 §2.1: errors are the types below 128. */

@@ -124,7 +124,7 @@ enum PacketParser {
   ) -> Parsed<TransportFields> {
     var offset = start
     var header = first
-    for _ in 0..<maximumExtensionHeaders {
+    for _ in 0...maximumExtensionHeaders {
       switch header {
       case 6, 17:
         return transport(

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+import CDirectorABI
+import CXDP
+import Glibc
+import TestSupport
+import Testing
+
+@testable import DataPlane
+
+/// One line of the specification of which frames leave the kernel for a worker.
+struct SteeringCase: Sendable, CustomTestStringConvertible {
+  enum Fate: Sendable { case worker, kernel }
+
+  var says: String
+  var frame: [UInt8]
+  var fate: Fate
+  var counted: ProgramCounters
+
+  init(_ says: String, _ frame: [UInt8], _ fate: Fate, _ counted: ProgramCounters) {
+    self.says = says
+    self.frame = frame
+    self.fate = fate
+    self.counted = counted
+  }
+
+  init(_ says: String, _ packet: PacketBuilder, _ fate: Fate, _ counted: ProgramCounters) {
+    self.init(says, packet.frame, fate, counted)
+  }
+
+  var testDescription: String { says }
+}
+
+/// The eBPF program run by the kernel on frames of ours (BPF_PROG_TEST_RUN).
+@Suite(.requires(.root, .networkNamespaces, .xdpSockets), .serialized)
+struct DirectorProgramTests {
+  static let web = PacketBuilder(from: "10.0.0.1", to: "192.168.1.149")
+  static let web6 = PacketBuilder(from: "2001:db8:1::1", to: "2001:db8::149")
+  static let dns = web.with {
+    $0.ipProtocol = .udp
+    $0.destinationPort = Port(53)
+  }
+  static let tag: (EtherType, UInt16) = (.vlan, 0x6064)
+  static let serviceTag: (EtherType, UInt16) = (.serviceVLAN, 0x0007)
+
+  private static func icmp(_ type: UInt8) -> PacketBuilder {
+    web.with {
+      $0.ipProtocol = .icmp
+      $0.payload = [type, 0] + [UInt8](repeating: 0, count: 34)
+    }
+  }
+
+  private static func icmp6(_ type: UInt8) -> PacketBuilder {
+    web6.with {
+      $0.ipProtocol = .icmpv6
+      $0.payload = [type, 0] + [UInt8](repeating: 0, count: 46)
+    }
+  }
+
+  private static func patched(_ packet: PacketBuilder, _ offset: Int, _ octet: UInt8) -> [UInt8] {
+    var frame = packet.frame
+    frame[offset] = octet
+    return frame
+  }
+
+  private static let hopByHop: (UInt8, [UInt8]) = (0, [0, 0, 1, 4, 0, 0, 0, 0])
+  private static let service = ProgramCounters(services: 1)
+  private static let fragment = ProgramCounters(fragments: 1)
+  private static let error = ProgramCounters(icmpErrors: 1)
+  private static let malformed = ProgramCounters(malformed: 1)
+  private static let otherHost = ProgramCounters(otherHost: 1)
+  private static let none = ProgramCounters()
+
+  static let services = [
+    SteeringCase("TCP to a service", web, .worker, service),
+    SteeringCase("UDP to a service", dns, .worker, service),
+    SteeringCase("TCP over IPv6", web6, .worker, service),
+    SteeringCase("one tag", web.with { $0.vlanTags = [tag] }, .worker, service),
+    SteeringCase("two tags", web6.with { $0.vlanTags = [serviceTag, tag] }, .worker, service),
+    SteeringCase(
+      "the most IPv4 options", web.with { $0.options = [UInt8](repeating: 1, count: 40) },
+      .worker, service),
+    SteeringCase(
+      "eight extension headers, the last one long",
+      web6.with {
+        $0.extensionHeaders =
+          .init(repeating: hopByHop, count: 7) + [(60, [0, 1] + [UInt8](repeating: 0, count: 14))]
+      }, .worker, service),
+    SteeringCase(
+      "another port of the VIP", web.with { $0.destinationPort = Port(22) }, .kernel, none),
+    SteeringCase("UDP to a TCP service's port", web.with { $0.ipProtocol = .udp }, .kernel, none),
+    SteeringCase(
+      "another address", PacketBuilder(from: "10.0.0.1", to: "192.168.1.1"), .kernel, none),
+    SteeringCase("three tags", web.with { $0.vlanTags = [tag, tag, tag] }, .kernel, none),
+    SteeringCase(
+      "a frame that a switch flooded", web.with { $0.destinationMAC = .realServer(1) },
+      .kernel, otherHost),
+    SteeringCase(
+      "a broadcast", web.with { $0.destinationMAC = MACAddress("ff:ff:ff:ff:ff:ff")! },
+      .kernel, otherHost),
+  ]
+
+  static let unsteadyOnes = [
+    SteeringCase("a first fragment", web.with { $0.fragmentField = 0x2000 }, .worker, fragment),
+    SteeringCase("a later fragment", web.with { $0.fragmentField = 0x00b9 }, .worker, fragment),
+    SteeringCase(
+      "an IPv6 fragment",
+      web6.with { $0.extensionHeaders = [(44, [0, 0, 0, 8, 0, 0, 0, 9])] }, .worker, fragment),
+    SteeringCase(
+      "a fragment of an echo request", icmp(8).with { $0.fragmentField = 0x2000 }, .kernel, none),
+    SteeringCase(
+      "a fragment to an address that is no VIP",
+      PacketBuilder(from: "10.0.0.1", to: "192.168.1.1").with { $0.fragmentField = 0x2000 },
+      .kernel, none),
+    SteeringCase("destination unreachable", icmp(3), .worker, error),
+    SteeringCase("source quench", icmp(4), .worker, error),
+    SteeringCase("time exceeded", icmp(11), .worker, error),
+    SteeringCase("parameter problem", icmp(12), .worker, error),
+    SteeringCase("an echo request", icmp(8), .kernel, none),
+    SteeringCase("an ICMP redirect", icmp(5), .kernel, none),
+    SteeringCase("packet too big", icmp6(2), .worker, error),
+    SteeringCase("an IPv6 echo request", icmp6(128), .kernel, none),
+    SteeringCase("a neighbour solicitation", icmp6(135), .kernel, none),
+    SteeringCase(
+      "an ICMP error for another address",
+      icmp(3).with { $0.destination = IPAddress("192.168.1.1")! }, .kernel, none),
+    SteeringCase(
+      "ARP",
+      web.destinationMAC.octets + web.sourceMAC.octets + [8, 6]
+        + [UInt8](repeating: 0, count: 46), .kernel, none),
+    SteeringCase(
+      "a protocol of its own", web.with { $0.ipProtocol = IPProtocol(rawValue: 112) },
+      .kernel, none),
+  ]
+
+  static let malformedOnes = [
+    SteeringCase("version 5 under the IPv4 type", patched(web, 14, 0x55), .kernel, malformed),
+    SteeringCase("IHL of four words", patched(web, 14, 0x44), .kernel, malformed),
+    SteeringCase("version 4 under the IPv6 type", patched(web6, 14, 0x40), .kernel, malformed),
+    SteeringCase("an Ethernet header alone", Array(web.frame[0..<14]), .kernel, none),
+    SteeringCase(
+      "half a tag", Array(web.with { $0.vlanTags = [tag] }.frame[0..<16]), .kernel, none),
+    SteeringCase("half an IPv4 header", Array(web.frame[0..<33]), .kernel, none),
+    SteeringCase("half an IPv6 header", Array(web6.frame[0..<53]), .kernel, none),
+    SteeringCase("half the ports", Array(web.frame[0..<37]), .kernel, malformed),
+    SteeringCase("half the IPv6 ports", Array(web6.frame[0..<57]), .kernel, malformed),
+    SteeringCase("an IHL beyond the frame", patched(web, 14, 0x4f), .kernel, malformed),
+    SteeringCase(
+      "an ICMP header that is not there", Array(icmp(3).frame[0..<34]), .kernel, malformed),
+    SteeringCase(
+      "an extension header beyond the frame",
+      web6.with { $0.extensionHeaders = [(0, [0, 255, 0, 0, 0, 0, 0, 0])] }, .kernel, malformed),
+    SteeringCase(
+      "nine extension headers",
+      web6.with { $0.extensionHeaders = .init(repeating: hopByHop, count: 9) }, .kernel, malformed),
+    SteeringCase(
+      "all of one half a header to another address",
+      Array(PacketBuilder(from: "10.0.0.1", to: "192.168.1.1").frame[0..<37]), .kernel, none),
+  ]
+
+  @Test(arguments: services + unsteadyOnes + malformedOnes)
+  func steering(_ steeringCase: SteeringCase) throws {
+    let fixture = try ProgramFixture.shared.get()
+    let before = fixture.program.counters
+    let action = try fixture.run(steeringCase.frame)
+    #expect(action == (steeringCase.fate == .worker ? XDP_REDIRECT : XDP_PASS))
+    #expect(fixture.program.counters - before == steeringCase.counted)
+  }
+
+  /// A length between the end of the ports and the whole frame makes no difference here: what is
+  /// missing is the worker's to count.
+  @Test(arguments: [web, dns, web6]) func everyTruncation(_ packet: PacketBuilder) throws {
+    let fixture = try ProgramFixture.shared.get()
+    let frame = packet.with { $0.minimumBytes = 0 }.frame
+    let portsEnd = packet.destination.isIPv6 ? 58 : 38
+    for length in 14...frame.count {
+      let action = try fixture.run(Array(frame[0..<length]))
+      #expect(action == (length < portsEnd ? XDP_PASS : XDP_REDIRECT), "\(length) octets")
+    }
+  }
+
+  @Test func aQueueWithoutSocketDropsAndCounts() throws {
+    let program = try ProgramFixture(socket: false)
+    #expect(try program.run(Self.web.frame) == XDP_DROP)
+    #expect(program.program.counters == ProgramCounters(withoutSocket: 1))
+    #expect(try program.run(Self.web.with { $0.destinationPort = Port(81) }.frame) == XDP_PASS)
+  }
+
+  @Test func aRemovedServiceIsTheKernelsAndItsVIPStaysForTheOthers() throws {
+    let fixture = try ProgramFixture(socket: false)
+    try fixture.remove(.web)
+    #expect(try fixture.run(Self.web.frame) == XDP_PASS)
+    #expect(try fixture.run(Self.icmp(3).frame) == XDP_DROP, "DNS is still there")
+    try fixture.remove(.dns)
+    try fixture.remove(.dns)
+    #expect(try fixture.run(Self.icmp(3).frame) == XDP_PASS)
+    try fixture.insert(.dns)
+    try fixture.insert(.dns)
+    #expect(try fixture.run(Self.icmp(3).frame) == XDP_DROP)
+    try fixture.remove(.dns)
+    #expect(try fixture.run(Self.icmp(3).frame) == XDP_PASS, "inserting twice is inserting once")
+  }
+}
+
+extension IPAddress {
+  fileprivate var isIPv6: Bool { if case .v6 = self { true } else { false } }
+}
+
+extension ProgramCounters {
+  fileprivate static func - (left: Self, right: Self) -> Self {
+    Self(
+      services: left.services - right.services, fragments: left.fragments - right.fragments,
+      icmpErrors: left.icmpErrors - right.icmpErrors,
+      withoutSocket: left.withoutSocket - right.withoutSocket,
+      otherHost: left.otherHost - right.otherHost, malformed: left.malformed - right.malformed)
+  }
+}
+
+/// The program with the site's services, and a real socket behind queue 0 so that a redirect has
+/// somewhere to go.
+private final class ProgramFixture: @unchecked Sendable {
+  static let shared = Result { try ProgramFixture(socket: true) }
+
+  var program: DirectorProgram
+  private let wire: TestSupport.Wire?
+  private let socket: QueueSocketBox?
+
+  init(socket wantsSocket: Bool) throws {
+    program = try DirectorProgram(macAddress: .director)
+    for key in [VirtualServiceKey.web, .webIPv6, .dns] { try program.insertService(key) }
+    guard wantsSocket else {
+      (wire, socket) = (nil, nil)
+      return
+    }
+    let wire = try TestSupport.Wire()
+    let box = try wire.director.namespace.perform { try QueueSocketBox("lan0") }
+    try program.setSocket(box.socket.fileDescriptor, queue: 0)
+    (self.wire, socket) = (wire, box)
+  }
+
+  func insert(_ key: VirtualServiceKey) throws { try program.insertService(key) }
+  func remove(_ key: VirtualServiceKey) throws { try program.removeService(key) }
+
+  /// What the program returns for a frame on queue 0.
+  func run(_ frame: [UInt8]) throws -> xdp_action {
+    var options = bpf_test_run_opts()
+    options.sz = MemoryLayout<bpf_test_run_opts>.size
+    options.repeat = 1
+    let status = frame.withUnsafeBytes { bytes in
+      options.data_in = bytes.baseAddress
+      options.data_size_in = UInt32(bytes.count)
+      return bpf_prog_test_run_opts(program.fileDescriptor, &options)
+    }
+    guard status == 0 else { throw Failure("BPF_PROG_TEST_RUN: errno \(-status)") }
+    return xdp_action(options.retval)
+  }
+}
+
+/// A socket that can be kept in a class.
+private final class QueueSocketBox {
+  let socket: QueueSocket
+  init(_ interface: String) throws {
+    socket = try QueueSocket(
+      QueueBinding(interface: interface, queue: 0, isZeroCopy: false, chunkBytes: 2048))
+  }
+}
