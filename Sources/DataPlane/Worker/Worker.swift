@@ -106,6 +106,9 @@ struct WorkerThread: ~Copyable {
   /// Empty turns before the first sleep: about 30 µs, longer than the gap between two batches of a
   /// sender that fills its ring.
   private static let spinTurns = 512
+  /// A worker that never sleeps looks for an error of its socket every 65 536 empty turns, some
+  /// milliseconds.
+  private static let checkTurnsMask = 0xffff
   /// The longest sleep; the sweep goes on in between.
   private static let sleepMilliseconds: Int32 = 20
   /// The longest sleep while the kernel has not taken what is to be sent.
@@ -135,17 +138,22 @@ struct WorkerThread: ~Copyable {
       let now = Tick.now()
       let received = loop.turn(now: now)
       performWakeups()
+      if _slowPath(signals.pointee.isStopping.load(ordering: .acquiring)) {
+        let began = stopBegan ?? now
+        stopBegan = began
+        let isDrained = received == 0 && !loop.isSending
+        if isDrained || now.milliseconds(since: began) > Self.drainMilliseconds { return }
+      }
       if received > 0 {
         emptyTurns = 0
         continue
       }
-      if signals.pointee.isStopping.load(ordering: .acquiring) {
-        let began = stopBegan ?? now
-        stopBegan = began
-        if !loop.isSending || now.milliseconds(since: began) > Self.drainMilliseconds { return }
+      emptyTurns &+= 1
+      if !busyPoll {
+        if emptyTurns > Self.spinTurns { sleep() }
+      } else if emptyTurns & Self.checkTurnsMask == 0 {
+        noteSocketError()
       }
-      emptyTurns += 1
-      if !busyPoll, emptyTurns > Self.spinTurns { sleep() }
     }
   }
 
@@ -191,14 +199,18 @@ struct WorkerThread: ~Copyable {
     let count = withUnsafeMutableBytes(of: &waits) {
       poll($0.assumingMemoryBound(to: pollfd.self).baseAddress, 2, milliseconds)
     }
-    guard count > 0 else { return }
+    if count == 0 { noteSocketError() }
     if waits.1.revents != 0 {
       var drained: eventfd_t = 0
       eventfd_read(signals.pointee.alarm, &drained)
     }
-    // An interface that was deleted leaves its socket with an error.
-    if waits.0.revents & Int16(POLLERR | POLLNVAL | POLLHUP) != 0 {
-      signals.pointee.failure.store(ENXIO, ordering: .releasing)
-    }
+  }
+
+  /// An interface that is deleted leaves its socket with an error that poll(2) does not report.
+  private func noteSocketError() {
+    var code: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    let status = getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size)
+    if status == 0, code != 0 { signals.pointee.failure.store(code, ordering: .releasing) }
   }
 }

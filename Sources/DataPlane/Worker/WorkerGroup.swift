@@ -132,7 +132,7 @@ public final class WorkerGroup: Sendable {
     for (queue, worker) in workers.enumerated() {
       guard let code = worker.failure else { continue }
       return "the worker of queue \(queue) of \(interface.name) gave up: "
-        + (code == ENXIO
+        + (code == ENXIO || code == ENETDOWN
           ? "the interface is gone; bring it back and start again"
           : "\(PortError.sentence(code)); start again")
     }

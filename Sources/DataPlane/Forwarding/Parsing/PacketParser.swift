@@ -46,8 +46,9 @@ enum PacketParser {
   static let ethernetBytes = 14
   private static let vlanTagBytes = 4
   private static let maximumVLANTags = 2
-  /// RFC 8200 §4.1 names four extension headers that may stand before the transport header.
-  private static let maximumExtensionHeaders = 8
+  /// Extension headers before the transport header (RFC 8200 §4.1 has four in use); the eBPF
+  /// program walks as many.
+  private static let maximumExtensionHeaders = 7
 
   /// Where the network header starts behind at most two VLAN tags, and its type; nil if truncated.
   static func networkHeader(_ frame: RawSpan) -> (offset: Int, type: EtherType)? {
