@@ -17,6 +17,8 @@ public struct AdminServer: Service {
     var requestTime = TimeAmount.seconds(10)
     /// For the client to take the whole answer.
     var answerTime = TimeAmount.seconds(30)
+    /// For a refused client to stop sending, after which it may miss why it was refused.
+    var lingerTime = TimeAmount.seconds(1)
     /// Clients at a time; more are turned away.
     var connections = 32
     /// A thousand commands are about a quarter of it.
@@ -79,16 +81,16 @@ public struct AdminServer: Service {
 
   /// Why a client is turned away unheard; nil for one that is welcome.
   private func refusal(user: uid_t, connections: Int) -> Response? {
+    guard connections <= limits.connections else {
+      return Response(
+        .serviceUnavailable, "\(limits.connections) clients are being served already: try again")
+    }
     guard user == 0 || user == geteuid() else {
       logger.warning("control client turned away", metadata: ["user": "\(user)"])
       return Response(
         .forbidden,
         "Permission denied (you must be root): user \(user) may not control this director"
       )
-    }
-    guard connections <= limits.connections else {
-      return Response(
-        .serviceUnavailable, "\(limits.connections) clients are being served already: try again")
     }
     return nil
   }

@@ -16,6 +16,8 @@ final class ClientHandler: ChannelInboundHandler {
   private var body = ByteBuffer()
   /// The request is complete or refused: what still comes is not looked at.
   private var isComplete = false
+  private var hasAnswered = false
+  private var hasInputClosed = false
   private var deadline: Scheduled<Void>?
 
   /// `refusal` answers before anything is read.
@@ -65,8 +67,11 @@ final class ClientHandler: ChannelInboundHandler {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    // Half a request, and no more will come.
-    if event as? ChannelEvent == .inputClosed, !isComplete { context.close(promise: nil) }
+    if event as? ChannelEvent == .inputClosed {
+      hasInputClosed = true
+      // Half a request of which no more will come, or an answer that the client has.
+      if !isComplete || hasAnswered { context.close(promise: nil) }
+    }
     context.fireUserInboundEventTriggered(event)
   }
 
@@ -89,7 +94,7 @@ final class ClientHandler: ChannelInboundHandler {
     answer(response, channel)
   }
 
-  /// Closes when the client has the answer, or does not take it in time.
+  /// Closes when the client has the answer and sends no more, or does not take it in time.
   private func answer(_ response: Response, _ channel: any Channel) {
     deadline = channel.eventLoop.scheduleTask(in: limits.answerTime) {
       channel.close(promise: nil)
@@ -103,7 +108,24 @@ final class ClientHandler: ChannelInboundHandler {
     channel.write(HTTPServerResponsePart.head(head), promise: nil)
     channel.write(
       HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(data: response.body))), promise: nil)
-    channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in
+    let handler = NIOLoopBound(self, eventLoop: channel.eventLoop)
+    channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { result in
+      guard case .success = result else { return channel.close(promise: nil) }
+      handler.value.linger(channel)
+    }
+  }
+
+  /// Ends the answer, and waits a little for a client that still sends: closed upon at once, it
+  /// might see a broken pipe instead of its answer.
+  private func linger(_ channel: any Channel) {
+    hasAnswered = true
+    deadline?.cancel()
+    // Who comes when all places are taken does not get another.
+    guard !hasInputClosed, refusal?.status != .serviceUnavailable else {
+      return channel.close(promise: nil)
+    }
+    channel.close(mode: .output, promise: nil)
+    deadline = channel.eventLoop.scheduleTask(in: limits.lingerTime) {
       channel.close(promise: nil)
     }
   }

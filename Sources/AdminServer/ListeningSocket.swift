@@ -102,10 +102,12 @@ private struct UnixAddress {
   }
 }
 
-/// Which file a path leads to.
+/// Which file a path leads to. Its inode number alone may be a removed file's, given out again.
 private struct FileIdentity: Equatable {
   private let device: dev_t
   private let inode: ino_t
+  private let seconds: time_t
+  private let nanoseconds: Int
   let isSocket: Bool
 
   init?(_ path: String) {
@@ -113,6 +115,8 @@ private struct FileIdentity: Equatable {
     guard lstat(path, &status) == 0 else { return nil }
     device = status.st_dev
     inode = status.st_ino
+    seconds = status.st_mtim.tv_sec
+    nanoseconds = status.st_mtim.tv_nsec
     isSocket = status.st_mode & S_IFMT == S_IFSOCK
   }
 }

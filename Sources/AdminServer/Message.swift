@@ -25,6 +25,8 @@ struct Request: Sendable {
     self.body = body
   }
 
+  var isJSON: Bool { (try? JSONSerialization.jsonObject(with: body)) != nil }
+
   private static func decoded(_ text: Substring) -> String {
     text.removingPercentEncoding ?? String(text)
   }

@@ -195,7 +195,14 @@ struct Routes: Sendable {
   }
 
   private func decode<Body: Decodable>(_ request: Request) throws -> Body {
-    try JSONDecoder().decode(Body.self, from: request.body)
+    do {
+      return try JSONDecoder().decode(Body.self, from: request.body)
+    } catch DecodingError.dataCorrupted(let context)
+      where context.codingPath.isEmpty && request.isJSON
+    {
+      // So Foundation calls a number that does not fit its type.
+      throw Problem(.badRequest, "a number in the request's body is negative or too large")
+    }
   }
 
   private var notFound: Problem { Problem(.notFound, "there is no such path: see the README") }

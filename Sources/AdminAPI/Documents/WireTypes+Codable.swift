@@ -22,7 +22,13 @@ extension IPAddress: Codable {
 
 extension Port: Codable {
   public init(from decoder: any Decoder) throws {
-    self.init(try decoder.singleValueContainer().decode(UInt16.self))
+    let container = try decoder.singleValueContainer()
+    let number = try container.decode(Int.self)
+    guard let port = UInt16(exactly: number) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "\(number) is not a port: give 1 to 65535")
+    }
+    self.init(port)
   }
 
   public func encode(to encoder: any Encoder) throws {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Foundation
+import TestSupport
+import Testing
+
+@testable import AdminAPI
+
+/// Any words and any text: a command or a refusal, never a trap. What once failed, or nearly did,
+/// lies in Fixtures/fuzz and is tried first.
+@Suite struct FuzzTests {
+  private let parser = IpvsadmParser(names: .none)
+
+  /// Files of words, one per line.
+  @Test func oldArguments() throws {
+    for text in try corpus("arguments") {
+      check(text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+    }
+  }
+
+  @Test func oldTables() throws {
+    for text in try corpus("restore") { check(table: text) }
+  }
+
+  @Test(arguments: [1, 2, 3]) func arguments(number: UInt64) {
+    var seed = Seed(number)
+    for _ in 0..<4000 {
+      let words = (0..<Int.random(in: 0...8, using: &seed)).map { _ in word(&seed) }
+      check(words, "seed \(number)")
+    }
+  }
+
+  @Test(arguments: [4, 5, 6]) func tables(number: UInt64) {
+    var seed = Seed(number)
+    for _ in 0..<600 {
+      var text = ""
+      for _ in 0..<Int.random(in: 0...6, using: &seed) {
+        let words = (0..<Int.random(in: 0...7, using: &seed)).map { _ in word(&seed) }
+        text += words.joined(separator: seed.next() % 9 == 0 ? "\t" : " ")
+        text += ["\n", "\r\n", "\n\n", "", "\u{2028}"].randomElement(using: &seed)!
+      }
+      check(table: text, "seed \(number)")
+    }
+  }
+
+  private static let pieces = [
+    "-A", "-E", "-D", "-a", "-e", "-d", "-L", "-l", "-C", "-Z", "-S", "-R", "-h", "--set", "-t",
+    "-u", "-r", "-s", "-w", "-g", "-n", "-c", "-X", "-m", "-p", "-f", "--", "-", "=", "--weight=",
+    "--tcp-service=", "rr", "wrr", "wlc", "0", "1", "80", "65535", "65536", "2147483647",
+    "2147483648", "-1", "99999999999999999999", "192.0.2.1:80", "192.0.2.1", "[2001:db8::1]:80",
+    "2001:db8::1", "[", "]", ":", "[]:1", "[]", "]:", "::", "0x7f.1:0", "1.2.3.4.5:6", "é", "\u{0}",
+    "\u{301}", "🐦", "ipvsadm", "#", "'", "\"", " ", "%s", "../..", "localhost:http",
+  ]
+
+  private func word(_ seed: inout Seed) -> String {
+    (0...Int.random(in: 0...2, using: &seed)).map { _ in
+      seed.next() % 20 == 0
+        ? String(
+          decoding: (0..<4).map { _ in UInt8.random(in: 0...255, using: &seed) }, as: UTF8.self)
+        : Self.pieces.randomElement(using: &seed)!
+    }.prefix(seed.next() % 3 == 0 ? 3 : 1).joined()
+  }
+
+  private func check(_ words: [String], _ comment: Comment? = nil) {
+    do throws(UsageError) {
+      if case .change(let command) = try parser.parse(words) { check(command, comment) }
+    } catch {
+      #expect(!error.message.isEmpty && [2, 255].contains(error.exitCode), comment)
+    }
+  }
+
+  private func check(table text: String, _ comment: Comment? = nil) {
+    do throws(UsageError) {
+      for line in try RestoreParser(parser: parser).parse(text) { check(line.command, comment) }
+    } catch {
+      #expect(error.message.hasPrefix("line "), comment)
+    }
+  }
+
+  /// What the director may take for granted of a command line.
+  private func check(_ command: Command, _ comment: Comment?) {
+    switch command {
+    case .addService(let service, _), .editService(let service, _):
+      #expect(service.port != Port(0), comment)
+    case .addRealServer(let service, let server, let weight),
+      .editRealServer(let service, let server, let weight):
+      #expect(weight <= 2_147_483_647 && server.port == service.port, comment)
+    case .setTimeouts(let timeouts):
+      #expect(max(timeouts.tcp, timeouts.tcpFin, timeouts.udp) <= 86_400 * 31, comment)
+    case .deleteService, .deleteRealServer, .clear, .zero: break
+    }
+  }
+
+  private func corpus(_ name: String) throws -> [String] {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent()
+      .appending(path: "Fixtures/fuzz/\(name)")
+    let files = try FileManager.default.contentsOfDirectory(
+      at: folder, includingPropertiesForKeys: nil)
+    #expect(files.count >= 4)
+    return try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }
+  }
+}

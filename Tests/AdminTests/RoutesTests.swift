@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import DataPlane
+import Foundation
+import TestSupport
+import Testing
+
+@testable import AdminServer
+
+/// The HTTP interface by itself.
+@Suite struct RoutesTests {
+  /// Requests in order, with the status and a part of what each is answered.
+  private func expect(_ steps: [(String, body: String, status: Int, part: String)]) async throws {
+    try await AdminDesk.serve { desk in
+      let path = desk.socketPath
+      for step in steps {
+        let words = step.0.split(separator: " ").map(String.init)
+        let answer = await onThread {
+          RawClient.request(words[0], words[1], body: step.body, at: path)
+        }
+        let text = answer.map { String(decoding: $0.content, as: UTF8.self) }
+        #expect(answer?.status == step.status, "\(step.0): \(text ?? "nothing")")
+        #expect(text?.contains(step.part) == true || step.part.isEmpty, "\(step.0): \(text ?? "")")
+      }
+    }
+  }
+
+  private static let web =
+    #"{"service":{"protocol":"tcp","address":"192.168.1.149","port":80},"scheduler":"rr"}"#
+  private static let server = #"{"realServer":{"address":"192.168.1.151","port":80},"weight":3}"#
+  private static let webPath = "/v1/services/tcp/192.168.1.149/80"
+  private static let serverPath = webPath + "/real-servers/192.168.1.151/80"
+
+  @Test func servicesAndRealServers() async throws {
+    try await expect([
+      ("GET /v1/services", "", 200, #""services":[]"#),
+      ("POST /v1/services", Self.web, 201, #""scheduler":"rr""#),
+      ("POST /v1/services", Self.web, 409, #""errorNumber":17"#),
+      ("GET \(Self.webPath)", "", 200, #""realServers":[]"#),
+      ("PATCH \(Self.webPath)", #"{"scheduler":"wrr"}"#, 200, #""scheduler":"wrr""#),
+      ("POST \(Self.webPath)/real-servers", Self.server, 201, #""weight":3"#),
+      ("POST \(Self.webPath)/real-servers", Self.server, 409, "already in service"),
+      ("GET \(Self.webPath)/real-servers", "", 200, #""macAddress":"02:00:00:00:00:01""#),
+      ("GET \(Self.serverPath)", "", 200, #""isResolved":true"#),
+      ("PATCH \(Self.serverPath)", #"{"weight":0}"#, 200, #""weight":0"#),
+      ("POST \(Self.webPath)/zero", "", 204, ""), ("POST /v1/zero", "", 204, ""),
+      ("DELETE \(Self.serverPath)", "", 204, ""),
+      ("DELETE \(Self.serverPath)", "", 404, #""errorNumber":2"#),
+      ("GET \(Self.serverPath)", "", 404, "add it first"),
+      ("DELETE \(Self.webPath)", "", 204, ""),
+      ("DELETE \(Self.webPath)", "", 404, #""errorNumber":3"#),
+      ("DELETE /v1/services", "", 204, ""),
+    ])
+  }
+
+  @Test func ipv6InPaths() async throws {
+    let body =
+      #"{"service":{"protocol":"udp","address":"2001:db8::149","port":53},"scheduler":"wrr"}"#
+    try await expect([
+      ("POST /v1/services", body, 201, "2001:db8::149"),
+      ("GET /v1/services/udp/2001:db8::149/53", "", 200, #""protocol":"udp""#),
+      ("GET /v1/services/udp/2001%3Adb8%3A%3A149/53?x", "", 200, #""port":53"#),
+    ])
+  }
+
+  @Test func timeoutsAndConnections() async throws {
+    try await expect([
+      ("GET /v1/timeouts", "", 200, #"{"tcp":900,"tcpFin":120,"udp":300}"#),
+      ("PATCH /v1/timeouts", #"{"tcp":60,"tcpFin":0,"udp":0}"#, 200, #""tcp":60,"tcpFin":120"#),
+      ("PATCH /v1/timeouts", #"{"tcp":4000000000,"tcpFin":0,"udp":0}"#, 422, "out of range"),
+      ("GET /v1/connections", "", 200, #"{"connections":[]}"#),
+      ("GET /v1/connections?from=18446744073709551615&limit=1", "", 200, #""connections":[]"#),
+      ("GET /v1/connections?limit=0", "", 400, "give 1 to 1000"),
+      ("GET /v1/connections?limit=1001", "", 400, "give 1 to 1000"),
+      ("GET /v1/connections?from=x", "", 400, "not a number"),
+    ])
+  }
+
+  @Test func commandsGoOnAfterARefusal() async throws {
+    let commands = #"""
+      [{"addService":{"service":{"protocol":"tcp","address":"192.168.1.149","port":80},
+        "scheduler":"rr"}},
+       {"deleteService":{"service":{"protocol":"tcp","address":"192.168.1.149","port":81}}},
+       {"addRealServer":{"service":{"protocol":"tcp","address":"192.168.1.149","port":80},
+        "realServer":{"address":"10.9.9.9","port":80},"weight":1}},
+       {"zero":{}}]
+      """#
+    try await expect([
+      ("POST /v1/commands", "[]", 200, #"{"failures":[]}"#),
+      ("POST /v1/commands", commands, 200, #""index":1"#),
+      ("POST /v1/commands", commands, 200, "is behind gateway 192.168.1.1"),
+      ("GET \(Self.webPath)", "", 200, #""realServers":[]"#),
+    ])
+  }
+
+  @Test func wrongRequests() async throws {
+    try await expect([
+      ("GET /", "", 404, "no such path"), ("GET /v2/services", "", 404, ""),
+      ("GET /v1/nonsense", "", 404, ""), ("GET /v1/services/tcp", "", 404, ""),
+      ("GET /v1/services/sctp/192.168.1.149/80", "", 404, ""),
+      ("GET /v1/services/tcp/192.168.1.300/80", "", 404, ""),
+      ("GET /v1/services/tcp/192.168.1.149/65536", "", 404, ""),
+      ("GET /v1/services/tcp/192.168.1.149%00/80", "", 404, ""),
+      ("GET \(Self.webPath)/x/y/z", "", 404, ""), ("PUT /v1/services", Self.web, 405, ""),
+      ("POST \(Self.webPath)", "", 405, ""), ("DELETE /v1/timeouts", "", 405, ""),
+      ("POST /v1/services", "", 400, "body is wrong"), ("POST /v1/services", "{", 400, ""),
+      ("POST /v1/services", "[]", 400, ""),
+      ("POST /v1/services", #"{"service":1}"#, 400, "the request's service is wrong"),
+      ("POST /v1/services", Self.web.replacing("rr", with: "xx"), 400, "scheduler is wrong"),
+      ("POST /v1/services", Self.web.replacing("80", with: "65536"), 400, "service.port"),
+      ("POST /v1/services", Self.web.replacing("149", with: "999"), 400, "not an IP address"),
+      ("POST /v1/services", Self.web.replacing("149", with: #"149\u0000"#), 400, "not an IP"),
+      ("POST /v1/services", Self.web.replacing("tcp", with: "sctp"), 400, "neither"),
+      ("POST /v1/services", Self.web.replacing("80", with: "0"), 422, "port 0"),
+      ("POST /v1/services", String(repeating: "[", count: 100_000), 400, "body is wrong"),
+      ("POST /v1/services", Self.web, 201, ""),
+      ("PATCH \(Self.webPath)/real-servers/192.168.1.151/80", #"{"weight":-1}"#, 400, "negative"),
+      ("POST \(Self.webPath)/real-servers", Self.server.replacing("80", with: "81"), 422, "ports"),
+      (
+        "POST \(Self.webPath)/real-servers", Self.server.replacing("3", with: "2147483648"), 422,
+        "out of range"
+      ),
+    ])
+  }
+
+  /// Damaged requests by seed: always an answer, never a trap.
+  @Test func damagedCommandsAreAnswered() async throws {
+    let plane = try InProcessPlane()
+    let routes = Routes(
+      director: .init(
+        plane: plane, neighbors: StatedNeighbors.site(), logger: .init(label: "test")))
+    var seed = Seed(30)
+    let whole = Array("[{\"addService\":\(Self.web)},{\"addRealServer\":\(Self.server)}]".utf8)
+    for _ in 0..<500 {
+      var octets = whole
+      for _ in 0...Int.random(in: 0...4, using: &seed) {
+        let place = Int.random(in: 0..<octets.count, using: &seed)
+        switch Int.random(in: 0...2, using: &seed) {
+        case 0: octets[place] = UInt8.random(in: 0...255, using: &seed)
+        case 1: octets.remove(at: place)
+        default: octets.insert(contentsOf: "{[\"9".utf8, at: place)
+        }
+      }
+      let request = Request(
+        head: .init(version: .http1_1, method: .POST, uri: "/v1/commands"), body: Data(octets))
+      let response = await routes.respond(to: request)
+      #expect([200, 400].contains(response.status.code), "seed \(seed.seed)")
+    }
+  }
+}
