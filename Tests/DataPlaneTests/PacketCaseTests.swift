@@ -56,9 +56,9 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
         ]
       }, .forward(0)),
     PacketCase(
-      "seven extension headers",
+      "eight extension headers",
       webIPv6.with {
-        $0.extensionHeaders = .init(repeating: (60, [0, 0, 1, 4, 0, 0, 0, 0]), count: 7)
+        $0.extensionHeaders = .init(repeating: (60, [0, 0, 1, 4, 0, 0, 0, 0]), count: 8)
       }, .forward(0)),
     PacketCase(
       "a payload of 1400 octets", web.with { $0.payload = .init(repeating: 7, count: 1400) },
@@ -93,9 +93,9 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
     PacketCase("an extension header longer than the packet",
       webIPv6.with { $0.extensionHeaders = [(0, [0, 200, 0, 0, 0, 0, 0, 0])] },
       .drop(.truncated)),
-    PacketCase("eight extension headers",
+    PacketCase("nine extension headers",
       webIPv6.with {
-        $0.extensionHeaders = .init(repeating: (60, [0, 0, 1, 4, 0, 0, 0, 0]), count: 8)
+        $0.extensionHeaders = .init(repeating: (60, [0, 0, 1, 4, 0, 0, 0, 0]), count: 9)
       }, .drop(.badHeader)),
     PacketCase("another port of the VIP", web.with { $0.destinationPort = Port(81) },
       .drop(.noService)),

@@ -48,7 +48,7 @@ enum PacketParser {
   private static let maximumVLANTags = 2
   /// Extension headers before the transport header (RFC 8200 §4.1 has four in use); the eBPF
   /// program walks as many.
-  private static let maximumExtensionHeaders = 7
+  private static let maximumExtensionHeaders = 8
 
   /// Where the network header starts behind at most two VLAN tags, and its type; nil if truncated.
   static func networkHeader(_ frame: RawSpan) -> (offset: Int, type: EtherType)? {
