@@ -104,3 +104,21 @@ extension ConnectionPageReport {
       }, next: page.next?.rawValue)
   }
 }
+
+extension QueueReport {
+  init(_ statistics: QueueStatistics) {
+    let socket = statistics.socket
+    self.init(
+      queue: statistics.queue, worker: Self.named(statistics.worker),
+      socket: Socket(
+        rxDropped: socket.rxDropped, rxInvalidDescriptors: socket.rxInvalidDescriptors,
+        txInvalidDescriptors: socket.txInvalidDescriptors, rxRingFull: socket.rxRingFull,
+        fillRingEmpty: socket.fillRingEmpty, txRingEmpty: socket.txRingEmpty),
+      drops: Self.named(statistics.drops), ipv4Connections: statistics.ipv4Connections,
+      ipv6Connections: statistics.ipv6Connections)
+  }
+
+  private static func named<Key: Hashable>(_ counters: [Key: UInt64]) -> [String: UInt64] {
+    Dictionary(uniqueKeysWithValues: counters.map { ("\($0)", $1) })
+  }
+}

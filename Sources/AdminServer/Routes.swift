@@ -38,6 +38,9 @@ struct Routes: Sendable {
     case ("timeouts", true): return try await timeouts(request)
     case ("zero", true): return try await zero(request, nil)
     case ("connections", true): return try await connections(request)
+    case ("queues", true):
+      guard request.method == .GET else { throw notAllowed }
+      return try Response(.ok, await director.queues().map(QueueReport.init))
     default: throw notFound
     }
   }

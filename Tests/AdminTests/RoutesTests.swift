@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import AdminAPI
-import DataPlane
 import Foundation
 import TestSupport
 import Testing
 
 @testable import AdminServer
+@testable import DataPlane
 
 /// The HTTP interface by itself.
 @Suite struct RoutesTests {
@@ -74,6 +74,18 @@ import Testing
       ("GET /v1/connections?limit=1001", "", 400, "give 1 to 1000"),
       ("GET /v1/connections?from=x", "", 400, "not a number"),
     ])
+  }
+
+  @Test func queues() async throws {
+    try await expect([
+      ("GET /v1/queues", "", 200, "[]"), ("POST /v1/queues", "", 405, ""),
+    ])
+    let statistics = QueueStatistics(
+      queue: 1, worker: [.received: 7], socket: XDPStatistics(rxRingFull: 2),
+      drops: [.noService: 3], ipv4Connections: 4, ipv6Connections: 5)
+    let report = QueueReport(statistics)
+    #expect(report.worker == ["received": 7] && report.drops == ["noService": 3])
+    #expect(report.socket.rxRingFull == 2 && report.queue == 1 && report.ipv6Connections == 5)
   }
 
   @Test func commandsGoOnAfterARefusal() async throws {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Counters of one receive queue since the director started.
+public struct QueueReport: Hashable, Sendable, Codable {
+  public var queue: Int
+  /// The worker's own, by their names in `QueueCounter`.
+  public var worker: [String: UInt64]
+  /// The AF_XDP socket's: the six of `XDP_STATISTICS` (linux/if_xdp.h).
+  public var socket: Socket
+  /// Frames that were not forwarded, by their reasons' names in `DropReason`.
+  public var drops: [String: UInt64]
+  public var ipv4Connections: UInt64
+  public var ipv6Connections: UInt64
+
+  public struct Socket: Hashable, Sendable, Codable {
+    public var rxDropped: UInt64
+    public var rxInvalidDescriptors: UInt64
+    public var txInvalidDescriptors: UInt64
+    public var rxRingFull: UInt64
+    public var fillRingEmpty: UInt64
+    public var txRingEmpty: UInt64
+
+    public init(
+      rxDropped: UInt64, rxInvalidDescriptors: UInt64, txInvalidDescriptors: UInt64,
+      rxRingFull: UInt64, fillRingEmpty: UInt64, txRingEmpty: UInt64
+    ) {
+      self.rxDropped = rxDropped
+      self.rxInvalidDescriptors = rxInvalidDescriptors
+      self.txInvalidDescriptors = txInvalidDescriptors
+      self.rxRingFull = rxRingFull
+      self.fillRingEmpty = fillRingEmpty
+      self.txRingEmpty = txRingEmpty
+    }
+  }
+
+  public init(
+    queue: Int, worker: [String: UInt64], socket: Socket, drops: [String: UInt64],
+    ipv4Connections: UInt64, ipv6Connections: UInt64
+  ) {
+    self.queue = queue
+    self.worker = worker
+    self.socket = socket
+    self.drops = drops
+    self.ipv4Connections = ipv4Connections
+    self.ipv6Connections = ipv6Connections
+  }
+}
