@@ -76,6 +76,18 @@ import Testing
     #expect(text == (try output(command)))
   }
 
+  @Test func unresolvedRealServersAreShown() {
+    var service = recorded[2]
+    service.realServers[0].isResolved = false
+    let text = TableText(names: .none)
+    let lines = text.services([service], columns: .configuration, isSorted: true)
+      .split(separator: "\n")
+    #expect(
+      lines.last
+        == "  -> 192.168.1.151:53             Route   1      0          9          unresolved")
+    #expect(text.rules([service]).hasSuffix("-r 192.168.1.151:53 -g -w 1\n"))
+  }
+
   /// The kernel's own list of the connections (/proc/net/ip_vs_conn) in, ipvsadm's out.
   @Test(arguments: ["ipvsadm -Lnc", "ipvsadm -Lc"])
   func connectionsAreAsRecorded(command: String) throws {

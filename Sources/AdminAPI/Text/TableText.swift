@@ -14,7 +14,8 @@ public struct TableText: Sendable {
     "IP Virtual Server version 1.2.1 (size=\(connectionCapacity))\n"
   }
 
-  /// `-L` without its banner.
+  /// `-L` without its banner. What ipvsadm has no word for stands at the end of a line: a real
+  /// server that does not answer on the LAN, and so gets no new connections, is `unresolved`.
   public func services(
     _ services: [ServiceReport], columns: Listing.Columns, isSorted: Bool
   ) -> String {
@@ -123,6 +124,7 @@ public struct TableText: Sendable {
       return " " + padded("Route", 7) + " " + padded(String(server.weight), 6) + " "
         + padded(String(server.activeConnections), 10) + " "
         + padded(String(server.inactiveConnections), 10)
+        + (server.isResolved ? "" : " unresolved")
     case .statistics(let isExact):
       return cells(server.statistics, isExact: isExact)
     case .rates(let isExact):

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+/// The executable under both its names, over a real control socket.
+@Suite struct ProgramTests {
+  /// `martinet` as built beside the tests.
+  private static let executable = URL(
+    filePath: try! FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+  ).deletingLastPathComponent().appending(path: "martinet")
+
+  /// A link of another name to it, removed with the last use.
+  private func linked(_ name: String) throws -> URL {
+    let folder = URL(filePath: NSTemporaryDirectory()).appending(path: UUID().uuidString)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let link = folder.appending(path: name)
+    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: Self.executable)
+    return link
+  }
+
+  private func run(
+    _ executable: URL, _ arguments: [String], control: String? = nil, input: String = ""
+  ) async -> AdminDesk.Outcome {
+    await onThread {
+      let process = Process()
+      process.executableURL = executable
+      process.arguments = arguments
+      process.environment = control.map { ["MARTINET_CONTROL": $0] } ?? [:]
+      let (standardInput, output, complaint) = (Pipe(), Pipe(), Pipe())
+      process.standardInput = standardInput
+      process.standardOutput = output
+      process.standardError = complaint
+      do { try process.run() } catch { return .init(complaint: "\(error)", exitCode: -1) }
+      try? standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+      try? standardInput.fileHandleForWriting.close()
+      var outcome = AdminDesk.Outcome()
+      // Neither fills a pipe.
+      outcome.output = text(of: output)
+      outcome.complaint = text(of: complaint)
+      process.waitUntilExit()
+      outcome.exitCode = process.terminationStatus
+      return outcome
+    }
+  }
+
+  @Test func underTheNameOfIpvsadm() async throws {
+    let ipvsadm = try linked("ipvsadm")
+    defer { try? FileManager.default.removeItem(at: ipvsadm.deletingLastPathComponent()) }
+    try await AdminDesk.serve { desk in
+      func run(_ line: String, input: String = "") async -> AdminDesk.Outcome {
+        let words = line.split(separator: " ").map(String.init)
+        return await self.run(ipvsadm, words, control: desk.socketPath, input: input)
+      }
+      let table =
+        "-A -t 192.168.1.149:80 -s rr\n-a -t 192.168.1.149:80 -r 192.168.1.151:80 -g -w 1\n"
+      #expect(await run("-R", input: table) == .init())
+      #expect(await run("-Sn") == .init(output: table))
+      #expect(
+        await run("-A -t 192.168.1.149:80 -s rr")
+          == .init(complaint: "Service already exists\n", exitCode: 255))
+      #expect(await run("-R", input: "-C\n-Q\n").exitCode == 255)
+      #expect(
+        await run("-Lnt 192.168.1.149:81") == .init(complaint: "No such service\n", exitCode: 1))
+      #expect(
+        await run("-x").complaint
+          == "Try `\(ipvsadm.path) -h' or '\(ipvsadm.path) --help' for more information.\n")
+      #expect(await run("-Sn") == .init(output: table))
+      #expect(await run("").output.contains("TCP  192.168.1.149:http rr\n"))
+      #expect(await run("--help").output.hasPrefix("ipvsadm v1.31 "))
+    }
+  }
+
+  @Test func asASubcommand() async throws {
+    try await AdminDesk.serve { desk in
+      let path = desk.socketPath
+      let timeouts = AdminDesk.Outcome(output: "Timeout (tcp tcpfin udp): 900 120 300\n")
+      let words = ["-L", "--timeout"]
+      #expect(
+        await run(Self.executable, ["ipvsadm", "--control", path] + words) == timeouts)
+      #expect(
+        await run(Self.executable, ["ipvsadm", "--control", path] + words, control: "/x")
+          == timeouts)
+      #expect(await run(Self.executable, ["ipvsadm"] + words, control: path) == timeouts)
+      #expect(await run(Self.executable, ["ipvsadm", "-Lnc", "-c"], control: path).exitCode == 2)
+      #expect(await run(Self.executable, ["ipvsadm", "--control"]).exitCode == 64)
+      #expect(await run(Self.executable, ["ipvsadm", "-h"]).output.contains("--add-service"))
+    }
+  }
+
+  @Test func withoutADirector() async {
+    let outcome = await run(Self.executable, ["ipvsadm", "--control", "/nonexistent/s", "-C"])
+    #expect(outcome.exitCode == 2 && outcome.output.isEmpty)
+    #expect(
+      outcome.complaint
+        == "martinet ipvsadm: no director answers at /nonexistent/s: start `martinet run`, or name "
+        + "its socket in MARTINET_CONTROL\n")
+  }
+}
+
+private func text(of pipe: Pipe) -> String {
+  String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+}
