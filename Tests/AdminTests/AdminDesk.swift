@@ -49,7 +49,7 @@ struct AdminDesk: Sendable {
   func ipvsadm(
     _ arguments: [String], input: String = "", names: NameService = .fixture
   ) async -> Outcome {
-    let client = ControlClient(socketPath: socketPath, timeoutSeconds: 10)
+    let client = ControlClient(socketPath: socketPath, timeoutSeconds: 60)
     return await onThread {
       var outcome = Outcome()
       outcome.exitCode = Ipvsadm(programName: "ipvsadm", client: client, names: names).run(

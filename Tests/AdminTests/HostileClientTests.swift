@@ -112,6 +112,7 @@ import Testing
         #expect(whole.count > 400_000)
         let client = RawClient(at: path)!
         client.send("GET /v1/services HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
+        client.waitForAnswer()
         usleep(600_000)
         #expect(client.answer()!.content.count < whole.count)
       }
@@ -176,7 +177,7 @@ import Testing
       process.executableURL = URL(filePath: "/usr/bin/setpriv")
       process.arguments = [
         "--reuid=\(user)", "--clear-groups", "curl", "--silent", "--output", "/dev/null",
-        "--write-out", "%{http_code}", "--max-time", "10", "--unix-socket", path,
+        "--write-out", "%{http_code}", "--max-time", "60", "--unix-socket", path,
         "http://martinet/v1/timeouts",
       ]
       let output = Pipe()

@@ -6,7 +6,7 @@ struct RawClient: ~Copyable {
   let descriptor: Int32
 
   /// Waits at most `seconds` for each part of an answer.
-  init?(at path: String, seconds: Int = 10) {
+  init?(at path: String, seconds: Int = 60) {
     descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     var timeout = timeval(tv_sec: seconds, tv_usec: 0)
     setsockopt(
@@ -41,6 +41,12 @@ struct RawClient: ~Copyable {
   }
 
   func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  /// Returns when the first octet has come, and leaves it there.
+  func waitForAnswer() {
+    var octet: UInt8 = 0
+    _ = recv(descriptor, &octet, 1, Int32(MSG_PEEK))
+  }
 
   /// All that comes until the server closes; nil if it does not in time.
   func readToEnd() -> Data? {

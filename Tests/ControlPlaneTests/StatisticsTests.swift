@@ -69,6 +69,7 @@ import Testing
   @Test func connectionsArePaged() async throws {
     let desk = try Desk(workers: 2)
     try await desk.addWeb()
+    let start = ContinuousClock.now
     for port in UInt16(1)...40 { _ = desk.destination(syn(port), worker: Int(port % 2)) }
     var listed: [ConnectionStatus] = []
     var position: ConnectionPosition?
@@ -81,7 +82,9 @@ import Testing
     #expect(Set(listed.map(\.clientPort)) == Set((1...40).map { Port($0) }))
     #expect(listed.count == 40)
     #expect(listed.allSatisfy { $0.state == .synReceived && $0.service == .web })
-    #expect(listed.allSatisfy { (50...60).contains($0.remainingSeconds) })
+    // A busy machine takes its time between the packets and the list.
+    let elapsed = UInt32(clamping: (ContinuousClock.now - start).components.seconds)
+    #expect(listed.allSatisfy { $0.remainingSeconds <= 60 && $0.remainingSeconds + elapsed >= 58 })
     for made in [UInt64.max, 5 << 48] {
       let page = await desk.director.connections(from: .init(rawValue: made), limit: 7)
       #expect(page.connections.isEmpty && page.next == nil)
