@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What scripts/test and scripts/demo share: words to the reader, and a machine made ready.
 
-readonly BUILD_PACKAGES=(
-  libc6-dev libxdp-dev libbpf-dev libelf-dev libnl-3-dev libnl-route-3-dev pkg-config)
+BUILD_PACKAGES=(
+  libc6-dev libxdp-dev libbpf-dev libelf-dev libnl-3-dev libnl-route-3-dev pkg-config git)
+# swiftc links with some version of the C++ library; a toolchain unpacked from an archive has none.
+compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || BUILD_PACKAGES+=(g++)
 readonly LAB_PACKAGES=(iproute2 ethtool util-linux procps nginx curl tcpdump socat)
 
 say() { printf '\n== %s\n' "$*"; }
@@ -31,6 +33,8 @@ is_installed() {
   [[ $(dpkg-query -W -f='${Status}' "$1" 2>/dev/null) == "install ok installed" ]]
 }
 
+apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
+
 # install_missing PACKAGE...: apt-get for those that are not there yet, nothing otherwise.
 install_missing() {
   command -v apt-get >/dev/null || die "no apt-get here: install the equivalents of: $*."
@@ -40,11 +44,8 @@ install_missing() {
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
   say "Installing ${missing[*]}"
-  if ! apt-get install --simulate "${missing[@]}" &>/dev/null; then
-    apt-get update || die "apt-get update fails: check the network and /etc/apt/sources.list."
-  fi
   keep_services_down
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
+  apt_install "${missing[@]}" || { apt-get update && apt_install "${missing[@]}"; } ||
     die "apt-get cannot install ${missing[*]}: its message is above."
   let_services_start
 }

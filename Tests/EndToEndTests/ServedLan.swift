@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import TestSupport
+
+/// The LAN with everything on it that answers: the real servers own the VIPs and run nginx on
+/// port 80 and a UDP service on port 53, each answering with its own name.
+final class ServedLan {
+  static let web = "-t \(Lan.vip):80"
+  static let web6 = "-t [\(Lan.vip6)]:80"
+  static let names = "-u \(Lan.vip):53"
+  static let url = "http://\(Lan.vip)/"
+  static let url6 = "http://[\(Lan.vip6)]/"
+
+  let lan: Lan
+  private var programs: [Child] = []
+  private var names: [DatagramServer] = []
+  private let folder = NSTemporaryDirectory() + "martinet-test-" + UUID().uuidString
+
+  init(directorQueues: Int = 1) throws {
+    lan = try Lan(directorQueues: directorQueues)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for host in lan.realServers {
+      try host.run("\(RunningDirector.executable) realserver up \(Lan.vip) \(Lan.vip6)")
+      try startNginx(on: host)
+      names.append(
+        try DatagramServer(on: host, address: Lan.vip, port: 53, answer: host.name))
+    }
+  }
+
+  deinit {
+    for program in programs {
+      program.send(SIGTERM)
+      _ = program.wait(seconds: 5)
+    }
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  private func startNginx(on host: Machine) throws {
+    let configuration = "\(folder)/\(host.name).conf"
+    try """
+    daemon off; master_process off; pid \(folder)/\(host.name).pid; error_log stderr;
+    events {}
+    http {
+      access_log off; client_body_temp_path \(folder); proxy_temp_path \(folder);
+      fastcgi_temp_path \(folder); uwsgi_temp_path \(folder); scgi_temp_path \(folder);
+      server { listen 80; listen [::]:80; location / { return 200 "\(host.name)\\n"; } }
+    }
+    """.write(toFile: configuration, atomically: true, encoding: .utf8)
+    let nginx = try host.start(["nginx", "-e", "stderr", "-c", configuration])
+    programs.append(nginx)
+    let answers = try waitUntil { try host.curl("http://127.0.0.1/") == .body(host.name) }
+    guard answers else { throw Failure("nginx on \(host.name): \(nginx.output)") }
+  }
+
+  /// Answers to `count` requests of the client.
+  func ask(_ count: Int, _ url: String = ServedLan.url) throws -> [Reply] {
+    try (0..<count).map { _ in try lan.client.curl(url) }
+  }
+
+  /// One datagram to the VIP's port 53 and what came back; empty when nothing did.
+  func query(fromPort port: UInt16) throws -> String {
+    try DatagramSocket(on: lan.client, address: "10.0.0.2", port: port)
+      .ask("?", of: Lan.vip, port: 53)
+  }
+}
