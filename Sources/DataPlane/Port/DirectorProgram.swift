@@ -64,7 +64,8 @@ struct DirectorProgram: ~Copyable {
     throw PortError(
       .unsupported,
       "the kernel refuses the eBPF program: \(PortError.sentence(-status)); it takes Linux 5.10 or "
-        + "later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS")
+        + "later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS, and the capabilities "
+        + PortError.capabilities)
   }
 
   private static func set(_ map: Int32, to macAddress: MACAddress) throws(PortError) {

@@ -59,8 +59,8 @@ struct Interface {
     guard (1...queueCount).contains(wanted) else {
       throw PortError(
         .unsupported,
-        "\(wanted) receive queues of \(name) cannot be had: it uses \(queueCount); ask for 1 to "
-          + "\(queueCount), or change their number by `ethtool -L`")
+        "\(wanted) receive queues of \(name) cannot be had: it uses \(queueCount); ask for all, "
+          + "or change their number by `ethtool -L`")
     }
     return wanted
   }
