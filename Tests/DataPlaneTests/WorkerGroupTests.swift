@@ -118,14 +118,20 @@ struct WorkerGroupTests {
     #expect(group.failure == nil)
   }
 
-  @Test func aDeletedInterfaceEndsTheWorkersWithAReason() throws {
+  @Test(arguments: [false, true]) func aDeletedInterfaceEndsTheWorkersWithAReason(
+    _ isUnderLoad: Bool
+  ) throws {
     let wire = try TestSupport.Wire()
     let group = try start(on: wire)
     defer { group.stop() }
+    let tap = try wire.far.tap("far0")
+    if isUnderLoad {
+      for number in 0..<4000 { try tap.send(OpenPortTests.syn(UInt16(1024 + number)).frame) }
+    }
     try wire.director.ip("link delete lan0")
     let deadline = monotonicSeconds() + 5
     while group.failure == nil, monotonicSeconds() < deadline { usleep(1000) }
-    #expect(group.failure?.contains("lan0") == true)
+    #expect(group.failure?.contains("lan0 gave up: the interface is gone") == true)
   }
 
   @Test func stoppingGivesTheInterfaceBack() throws {

@@ -13,11 +13,11 @@ public enum QueueCounter: Int, CaseIterable, Sendable {
   case completed
   case transmitWakeups
   case fillWakeups
-  /// The kernel asked to come again (EAGAIN, ENOBUFS): nothing is lost.
+  /// The kernel asked to come again (EAGAIN, ENOBUFS, ENOMEM): nothing is lost.
   case transmitAgain
   /// The driver dropped a frame after taking it (EBUSY): one packet lost.
   case transmitLost
-  /// The interface was down (ENETDOWN).
+  /// The interface was down or being reset (ENETDOWN, ENXIO).
   case linkDown
   /// Sleeps in poll(2).
   case sleeps

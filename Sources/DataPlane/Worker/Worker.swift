@@ -182,9 +182,12 @@ struct WorkerThread: ~Copyable {
   /// What a wakeup's errno means: net/xdp/xsk.c, af-xdp-facts.md §2.1.
   private func note(_ code: Int32) {
     switch code {
-    case EAGAIN, ENOBUFS, EINTR: loop.counters.add(1, to: .transmitAgain)
+    case EAGAIN, ENOBUFS, ENOMEM, EINTR: loop.counters.add(1, to: .transmitAgain)
     case EBUSY: loop.counters.add(1, to: .transmitLost)
-    case ENETDOWN: loop.counters.add(1, to: .linkDown)
+    case ENETDOWN, ENXIO:
+      // Gone, or down, or a driver that resets itself; only the first leaves an error behind.
+      loop.counters.add(1, to: .linkDown)
+      noteSocketError()
     default: signals.pointee.failure.store(code, ordering: .releasing)
     }
   }
