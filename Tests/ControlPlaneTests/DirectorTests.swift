@@ -241,6 +241,24 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     #expect(desk.destination(ack(1)) == .realServer(77))
   }
 
+  @Test func anotherMACAddressOfTheDirectorIsInForceAtOnce() async throws {
+    let desk = try Desk()
+    try await desk.addWeb()
+    let running = Task { try await desk.director.run() }
+    defer { running.cancel() }
+    let own = MACAddress("02:00:00:00:00:d2")!
+    desk.neighbors.change(.link(0, own, isUp: true))
+    try await eventually { desk.plane.generations.count == 2 }
+    #expect(desk.plane.macAddress == own)
+    #expect(desk.plane.forward(syn(1)).frame[6..<12].elementsEqual(own.octets))
+  }
+
+  @Test func theDirectorEndsWithItsInterface() async throws {
+    let desk = try Desk()
+    desk.neighbors.change(.linkGone(0))
+    await #expect(throws: DirectorError.self) { try await desk.director.run() }
+  }
+
   @Test func settlingGivesANewRealServerAMoment() async throws {
     let desk = try Desk()
     let running = Task { try await desk.director.run() }

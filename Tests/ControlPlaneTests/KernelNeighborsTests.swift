@@ -120,6 +120,24 @@ struct KernelNeighborsTests {
     #expect(follow("2001:db8:1::1") == .noRoute(IPAddress("2001:db8:1::1")!))
   }
 
+  /// The kernel forgets all neighbours of a link that goes down.
+  @Test func neighborsComeBackWithTheLink() async throws {
+    let lan = try LAN()
+    defer { lan.neighbors.stop() }
+    let address = try #require(IPAddress("192.168.1.151"))
+    let answered = Neighbor(macAddress: MACAddress("02:00:00:00:00:51"), isResolved: true)
+    var events = Events(lan.neighbors.events)
+    if try lan.neighbors.follow(address) != answered {
+      #expect(await events.next(about: address) == answered)
+    }
+    for _ in 0..<3 {
+      try lan.director.run("ip", "link", "set", "lan", "down")
+      #expect(await events.next(about: address)?.isResolved == false)
+      try lan.director.run("ip", "link", "set", "lan", "up")
+      #expect(await events.next(about: address) == answered)
+    }
+  }
+
   @Test func theLinkIsWatched() async throws {
     let lan = try LAN()
     defer { lan.neighbors.stop() }
@@ -130,6 +148,14 @@ struct KernelNeighborsTests {
     try lan.realServer.run("ip", "link", "set", "rs0", "up")
     for await event in lan.neighbors.events {
       if case .link(0, _, isUp: true) = event { break }
+    }
+    try lan.director.run("ip", "link", "set", "lan", "address", "02:00:00:00:00:d2")
+    for await event in lan.neighbors.events {
+      if event == .link(0, MACAddress("02:00:00:00:00:d2")!, isUp: true) { break }
+    }
+    try lan.director.run("ip", "link", "del", "lan")
+    for await event in lan.neighbors.events {
+      if case .linkGone(0) = event { break }
     }
   }
 }

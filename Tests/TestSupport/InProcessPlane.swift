@@ -8,6 +8,7 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public let desks: [ForwarderDesk]
   public let egressMACAddresses: [MACAddress]
   private let lock = Mutex<[Snapshot]>([])
+  private let ownMACAddress = Mutex(MACAddress.director)
   private let openedServices = Mutex<Set<VirtualServiceKey>>([])
 
   public init(workers: Int = 1, entries: Int = 1 << 10) throws {
@@ -38,6 +39,13 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public func removeService(_ key: VirtualServiceKey) {
     openedServices.withLock { _ = $0.remove(key) }
   }
+
+  public func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) {
+    ownMACAddress.withLock { $0 = macAddress }
+  }
+
+  /// What the director was last told of its interface.
+  public var macAddress: MACAddress { ownMACAddress.withLock { $0 } }
 
   /// The services whose packets would come to the workers.
   public var opened: Set<VirtualServiceKey> { openedServices.withLock { $0 } }
@@ -98,6 +106,9 @@ public final class StatedNeighbors: NeighborSource {
   public func state(_ address: IPAddress, as neighbor: Neighbor) {
     stated.withLock { $0[address] = neighbor }
   }
+
+  /// An interface changes.
+  public func change(_ event: NeighborEvent) { continuation.yield(event) }
 
   /// The network says so to those who follow.
   public func change(_ address: IPAddress, to neighbor: Neighbor) {

@@ -9,7 +9,7 @@ extension Director {
     async let following: Void = followNeighbors()
     while !Task.isCancelled {
       try? await Task.sleep(for: RateEstimator.interval)
-      if let failure = plane.failure { throw .system(failure) }
+      if let failure = plane.failure ?? lostInterface { throw .system(failure) }
       await housekeep()
     }
     await following
@@ -41,6 +41,8 @@ extension Director {
     switch event {
     case .neighbor(let address, let neighbor): take(neighbor, of: address)
     case .link(let egress, let macAddress, let isUp): take(macAddress, isUp, of: egress)
+    case .linkGone(let egress):
+      lostInterface = "egress interface \(egress) is gone; bring it back and start again"
     }
   }
 
@@ -79,13 +81,23 @@ extension Director {
   private func take(_ macAddress: MACAddress, _ isUp: Bool, of egress: EgressIndex) {
     guard Int(egress) < egressMACAddresses.count else { return }
     let metadata: Logger.Metadata = ["egress": "\(egress)", "mac": "\(macAddress)"]
-    if isUp {
-      logger.info("interface is up", metadata: metadata)
-    } else {
-      logger.warning("interface is down: nothing is forwarded until it is up", metadata: metadata)
+    if downInterfaces.contains(egress) == isUp {
+      if isUp {
+        downInterfaces.remove(egress)
+        logger.notice("interface is up again", metadata: metadata)
+      } else {
+        downInterfaces.insert(egress)
+        logger.warning("interface is down: nothing is forwarded until it is up", metadata: metadata)
+      }
     }
     guard egressMACAddresses[Int(egress)] != macAddress else { return }
+    logger.notice("interface has another MAC address", metadata: metadata)
     egressMACAddresses[Int(egress)] = macAddress
+    do {
+      try plane.setMACAddress(macAddress, of: egress)
+    } catch {
+      logger.error("\(error)", metadata: metadata)
+    }
     publishSoon()
   }
 

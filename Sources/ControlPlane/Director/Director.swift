@@ -15,6 +15,9 @@ public actor Director {
   var services: [VirtualServiceKey: Service] = [:]
   var timeoutConfiguration = TimeoutConfiguration(tcp: 900, tcpFin: 120, udp: 300)
   var egressMACAddresses: [MACAddress]
+  var downInterfaces: Set<EgressIndex> = []
+  /// Why forwarding cannot go on.
+  var lostInterface: String?
   /// The services that a followed address serves.
   var followers: [IPAddress: Set<VirtualServiceKey>] = [:]
 

@@ -28,10 +28,17 @@ public protocol ForwardingPlane: Sendable {
   /// One per receive queue.
   var queueStatistics: [QueueStatistics] { get }
 
+  /// An interface has another MAC address: what is sent to it is to be forwarded.
+  func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) throws
+
   /// Source addresses of what is sent, by `EgressIndex`.
   var egressMACAddresses: [MACAddress] { get }
 }
 
 extension WorkerGroup: ForwardingPlane {
   public var egressMACAddresses: [MACAddress] { [interface.macAddress] }
+
+  public func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) throws {
+    try setMACAddress(macAddress)
+  }
 }

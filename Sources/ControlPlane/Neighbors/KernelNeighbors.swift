@@ -27,6 +27,13 @@ public final class KernelNeighbors: NeighborSource {
       isManaged = entry.isManaged && !entry.isDeletion
       isStatic = entry.isStatic
     }
+
+    /// The kernel has no entry.
+    mutating func forget() {
+      neighbor.isResolved = false
+      isManaged = false
+      isStatic = false
+    }
   }
 
   private struct State: ~Copyable {
@@ -203,7 +210,7 @@ public final class KernelNeighbors: NeighborSource {
     if let entry = NeighborEntry(header) {
       take(entry)
     } else if let link = Link(header) {
-      take(link, isUp: link.isUp)
+      take(link)
     }
   }
 
@@ -219,32 +226,49 @@ public final class KernelNeighbors: NeighborSource {
     if let neighbor { continuation.yield(.neighbor(entry.address, neighbor)) }
   }
 
-  private func take(_ link: Link, isUp: Bool) {
-    guard let egress = egresses.firstIndex(where: { $0.index == link.index }),
-      let macAddress = link.macAddress ?? egresses[egress].macAddress
-    else { return }
-    continuation.yield(.link(EgressIndex(egress), macAddress, isUp: isUp))
-    if isUp { probe() }
+  private func take(_ link: Link) {
+    guard let egress = egresses.firstIndex(where: { $0.index == link.index }) else { return }
+    if link.isDeletion {
+      continuation.yield(.linkGone(EgressIndex(egress)))
+      return
+    }
+    guard let macAddress = link.macAddress else { return }
+    continuation.yield(.link(EgressIndex(egress), macAddress, isUp: link.isUp))
+    if link.isUp { probe() }
   }
 
   /// Some messages were lost: reads every followed entry.
   private func lookAgain() {
-    let entries = state.withLock { state in
-      state.followed.compactMap {
-        state.requests.neighbor($0.key, interfaceIndex: $0.value.interfaceIndex)
+    change { state in
+      for (address, followed) in state.followed {
+        let entry = state.requests.neighbor(address, interfaceIndex: followed.interfaceIndex)
+        if let entry {
+          state.followed[address]!.take(entry)
+        } else {
+          state.followed[address]!.forget()
+        }
       }
     }
-    entries.forEach(take)
   }
 
   /// Asks anew for what does not answer, and for what the kernel does not refresh by itself.
   private func probe() {
-    state.withLock { state in
+    change { state in
       for (address, followed) in state.followed
       where !followed.isManaged || !followed.neighbor.isResolved {
         // A link that is down refuses; the next probe may not.
         try? Self.resolve(address, &state)
       }
     }
+  }
+
+  /// Says what `body` found changed.
+  private func change(_ body: (inout State) -> Void) {
+    let changes = state.withLock { state in
+      let before = state.followed
+      body(&state)
+      return state.followed.filter { before[$0.key]?.neighbor != $0.value.neighbor }
+    }
+    for (address, followed) in changes { continuation.yield(.neighbor(address, followed.neighbor)) }
   }
 }

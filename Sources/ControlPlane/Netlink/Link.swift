@@ -9,15 +9,20 @@ struct Link: Hashable {
   var macAddress: MACAddress?
   /// Administratively up with a carrier.
   var isUp: Bool
+  var isDeletion: Bool
 
-  /// Reads an RTM_NEWLINK message; nil for anything else.
+  /// Reads an RTM_NEWLINK or RTM_DELLINK message; nil for anything else.
   init?(_ header: UnsafeMutablePointer<nlmsghdr>) {
-    guard header.pointee.nlmsg_type == RTM_NEWLINK,
+    let type = Int32(header.pointee.nlmsg_type)
+    guard type == RTM_NEWLINK || type == RTM_DELLINK,
       nlmsg_datalen(header) >= MemoryLayout<ifinfomsg>.size,
       let name = nlmsg_find_attr(header, Int32(MemoryLayout<ifinfomsg>.size), Int32(IFLA_IFNAME))
     else { return nil }
     let message = nlmsg_data(header).load(as: ifinfomsg.self)
+    // A bridge port's membership is told in the same words under another family.
+    guard message.ifi_family == AF_UNSPEC else { return nil }
     index = message.ifi_index
+    isDeletion = type == RTM_DELLINK
     self.name = String(cString: nla_get_string(name))
     let needed = UInt32(IFF_UP.rawValue | IFF_RUNNING.rawValue)
     isUp = message.ifi_flags & needed == needed

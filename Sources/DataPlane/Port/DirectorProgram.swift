@@ -28,6 +28,7 @@ struct DirectorProgram: ~Copyable {
   private let vips: Int32
   private let sockets: Int32
   private let counterMap: Int32
+  private let port: Int32
   private var opened: Set<VirtualServiceKey>
 
   /// Loads the program, which will take only frames addressed to `macAddress`.
@@ -46,10 +47,16 @@ struct DirectorProgram: ~Copyable {
     vips = map("vips")
     sockets = map("xsks")
     counterMap = map("counters")
+    port = map("port")
     opened = []
   }
 
   deinit { bpf_object__close(object) }
+
+  /// From now on the program takes only frames addressed to `macAddress`.
+  func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
+    try Self.set(port, to: macAddress)
+  }
 
   private static func load() throws(PortError) -> OpaquePointer {
     cxdp_silence_libraries()

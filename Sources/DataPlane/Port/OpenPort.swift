@@ -56,6 +56,11 @@ struct OpenPort: ~Copyable {
     try program.removeService(key)
   }
 
+  /// The interface has another MAC address.
+  func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
+    try program.setMACAddress(macAddress)
+  }
+
   /// What the program decided, summed over all CPUs.
   var counters: ProgramCounters { program.counters }
 

@@ -124,6 +124,11 @@ public final class WorkerGroup: Sendable {
     try state.withLock { state throws(PortError) in try state.port?.removeService(key) }
   }
 
+  /// The interface has another MAC address: frames to it are taken from now on.
+  public func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
+    try state.withLock { state throws(PortError) in try state.port?.setMACAddress(macAddress) }
+  }
+
   /// One per worker; valid as long as this object.
   public var views: [ForwarderView] { workers.map(\.view) }
 
