@@ -50,7 +50,7 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
-      ]),
+      ], exclude: ["README.md"]),
     // The executable: subcommands and wiring, nothing else.
     .executableTarget(
       name: "martinet",

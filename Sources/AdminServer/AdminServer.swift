@@ -47,9 +47,10 @@ public struct AdminServer: Service {
     let listener = try ListeningSocket(path: socketPath)
     defer { listener.remove() }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let connections = ConnectionCount()
     let channel: any Channel
     do {
-      channel = try await bootstrap(group).withBoundSocket(listener.descriptor).get()
+      channel = try await bootstrap(group, connections).withBoundSocket(listener.descriptor).get()
     } catch {
       try? await group.shutdownGracefully()
       throw error
@@ -60,12 +61,17 @@ public struct AdminServer: Service {
     } onCancelOrGracefulShutdown: {
       channel.close(promise: nil)
     }
+    await connections.drain(within: Self.drainTime)
     try? await group.shutdownGracefully()
   }
 
-  private func bootstrap(_ group: MultiThreadedEventLoopGroup) -> ServerBootstrap {
-    let connections = ConnectionCount()
-    return ServerBootstrap(group: group)
+  /// What those who are being served get to be served: the director answers sooner.
+  private static let drainTime = Duration.seconds(3)
+
+  private func bootstrap(
+    _ group: MultiThreadedEventLoopGroup, _ connections: ConnectionCount
+  ) -> ServerBootstrap {
+    ServerBootstrap(group: group)
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .childChannelInitializer { channel in
         let count = connections.open(until: channel.closeFuture)
@@ -120,5 +126,15 @@ private final class ConnectionCount: Sendable {
   func open(until closed: EventLoopFuture<Void>) -> Int {
     closed.whenComplete { _ in self.value.subtract(1, ordering: .relaxed) }
     return value.add(1, ordering: .relaxed).newValue
+  }
+
+  /// Waits until all are closed, in a task of its own because the caller's may be cancelled.
+  func drain(within limit: Duration) async {
+    await Task {
+      let deadline = ContinuousClock.now + limit
+      while value.load(ordering: .relaxed) > 0, ContinuousClock.now < deadline {
+        try? await Task.sleep(for: .milliseconds(5))
+      }
+    }.value
   }
 }

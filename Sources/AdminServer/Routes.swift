@@ -208,9 +208,14 @@ struct Routes: Sendable {
     }
   }
 
-  private var notFound: Problem { Problem(.notFound, "there is no such path: see the README") }
+  private var notFound: Problem {
+    Problem(.notFound, "there is no such path: Sources/AdminServer/README.md has them all")
+  }
+
   private var notAllowed: Problem {
-    Problem(.methodNotAllowed, "the path does not take this method: see the README")
+    Problem(
+      .methodNotAllowed,
+      "the path does not take this method: Sources/AdminServer/README.md has those it takes")
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import AdminAPI
+import ControlPlane
 import Foundation
+import Logging
 import NIOCore
 import TestSupport
 import Testing
@@ -156,6 +158,32 @@ import Testing
       #expect(text.components(separatedBy: "HTTP/1.1 ").count == 2)
       #expect(text.contains("Connection: close"))
     }
+  }
+
+  /// A request that has come in is answered before the server goes.
+  @Test func stoppingServesWhoIsThere() async throws {
+    let plane = try InProcessPlane()
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let path = temporarySocketPath()
+    let server = AdminServer(
+      director: Director(plane: plane, neighbors: StatedNeighbors.site(), logger: logger),
+      socketPath: path, logger: logger)
+    let serving = Task { try await server.run() }
+    while !FileManager.default.fileExists(atPath: path) {
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    let status = await onThread {
+      let client = RawClient(at: path)!
+      client.send("GET /v1/timeouts HTTP/1.1\r\n".utf8)
+      usleep(50_000)
+      serving.cancel()
+      usleep(50_000)
+      client.send("Host: x\r\n\r\n".utf8)
+      return client.answer()?.status
+    }
+    #expect(status == 200)
+    try await serving.value
+    #expect(RawClient.get("/v1/timeouts", at: path) == nil)
   }
 
   /// The socket's mode keeps others out; where it is changed, `SO_PEERCRED` does.
