@@ -105,6 +105,15 @@ extension ConnectionPageReport {
   }
 }
 
+extension ProgramReport {
+  init(_ counters: ProgramCounters) {
+    self.init(
+      services: counters.services, fragments: counters.fragments, icmpErrors: counters.icmpErrors,
+      withoutSocket: counters.withoutSocket, otherHost: counters.otherHost,
+      malformed: counters.malformed)
+  }
+}
+
 extension QueueReport {
   init(_ statistics: QueueStatistics) {
     let socket = statistics.socket

@@ -41,6 +41,9 @@ struct Routes: Sendable {
     case ("queues", true):
       guard request.method == .GET else { throw notAllowed }
       return try Response(.ok, await director.queues().map(QueueReport.init))
+    case ("program", true):
+      guard request.method == .GET else { throw notAllowed }
+      return try Response(.ok, ProgramReport(await director.programCounters()))
     default: throw notFound
     }
   }

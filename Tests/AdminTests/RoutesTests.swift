@@ -88,6 +88,18 @@ import Testing
     #expect(report.socket.rxRingFull == 2 && report.queue == 1 && report.ipv6Connections == 5)
   }
 
+  @Test func program() async throws {
+    try await expect([
+      ("GET /v1/program", "", 200, #""withoutSocket":0"#), ("POST /v1/program", "", 405, ""),
+    ])
+    let counters = ProgramCounters(
+      services: 1, fragments: 2, icmpErrors: 3, withoutSocket: 4, otherHost: 5, malformed: 6)
+    #expect(
+      ProgramReport(counters)
+        == ProgramReport(
+          services: 1, fragments: 2, icmpErrors: 3, withoutSocket: 4, otherHost: 5, malformed: 6))
+  }
+
   @Test func commandsGoOnAfterARefusal() async throws {
     let commands = #"""
       [{"addService":{"service":{"protocol":"tcp","address":"192.168.1.149","port":80},

@@ -30,6 +30,8 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public var failure: String? { nil }
   /// None: the frames are handed over by the test.
   public var queueStatistics: [QueueStatistics] { [] }
+  /// None: there is no program either.
+  public var programCounters: ProgramCounters { ProgramCounters() }
   public var views: [ForwarderView] { desks.map(\.view) }
 
   public func insertService(_ key: VirtualServiceKey) {

@@ -87,6 +87,9 @@ extension Director {
   /// The receive queues' counters, in order.
   public func queues() -> [QueueStatistics] { plane.queueStatistics }
 
+  /// What the eBPF program did with packets for VIPs.
+  public func programCounters() -> ProgramCounters { plane.programCounters }
+
   // MARK: Connections
 
   /// At most about `limit` connections from `position` on; nil begins at the first.

@@ -31,6 +31,9 @@ public protocol ForwardingPlane: Sendable {
   /// An interface has another MAC address: what is sent to it is to be forwarded.
   func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) throws
 
+  /// What the eBPF program decided.
+  var programCounters: ProgramCounters { get }
+
   /// Source addresses of what is sent, by `EgressIndex`.
   var egressMACAddresses: [MACAddress] { get }
 }

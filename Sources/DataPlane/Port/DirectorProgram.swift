@@ -6,17 +6,29 @@ import Glibc
 /// Packets that the eBPF program decided, by fate, since it was loaded.
 public struct ProgramCounters: Sendable, Equatable {
   /// Packets of services handed to a worker.
-  public var services: UInt64 = 0
+  public var services: UInt64
   /// Fragments of a VIP's packets handed to a worker.
-  public var fragments: UInt64 = 0
+  public var fragments: UInt64
   /// ICMP errors for a VIP handed to a worker.
-  public var icmpErrors: UInt64 = 0
+  public var icmpErrors: UInt64
   /// Dropped because their receive queue has no socket.
-  public var withoutSocket: UInt64 = 0
+  public var withoutSocket: UInt64
   /// For a VIP but with another machine's MAC address: the kernel's.
-  public var otherHost: UInt64 = 0
+  public var otherHost: UInt64
   /// For a VIP but without a whole header: the kernel's.
-  public var malformed: UInt64 = 0
+  public var malformed: UInt64
+
+  public init(
+    services: UInt64 = 0, fragments: UInt64 = 0, icmpErrors: UInt64 = 0,
+    withoutSocket: UInt64 = 0, otherHost: UInt64 = 0, malformed: UInt64 = 0
+  ) {
+    self.services = services
+    self.fragments = fragments
+    self.icmpErrors = icmpErrors
+    self.withoutSocket = withoutSocket
+    self.otherHost = otherHost
+    self.malformed = malformed
+  }
 }
 
 /// bpf/director.bpf.c in the kernel, with its maps. The owner unloads it by going out of scope.
