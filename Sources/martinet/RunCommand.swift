@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
 import AdminServer
 import ArgumentParser
 import ControlPlane
@@ -29,7 +30,7 @@ struct RunCommand: AsyncParsableCommand {
   var queues = QueueSelection.all
 
   @Option(help: "The Unix socket that commands come in by.")
-  var control = "/run/martinet.sock"
+  var control = ControlClient.defaultSocketPath
 
   @Flag(help: "Never let workers sleep: less latency, a CPU each.")
   var busyPoll = false
