@@ -220,6 +220,8 @@ public final class KernelNeighbors: NeighborSource {
         before.interfaceIndex == entry.interfaceIndex
       else { return nil }
       state.followed[entry.address]!.take(entry)
+      // Flushed, or lost with the interface's MAC address: asked for anew at once.
+      if entry.isDeletion { try? Self.resolve(entry.address, &state) }
       let after = state.followed[entry.address]!.neighbor
       return after == before.neighbor ? nil : after
     }
