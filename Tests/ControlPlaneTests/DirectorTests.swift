@@ -255,8 +255,9 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
 
   @Test func theDirectorEndsWithItsInterface() async throws {
     let desk = try Desk()
-    desk.neighbors.change(.linkGone(0))
-    await #expect(throws: DirectorError.self) { try await desk.director.run() }
+    desk.neighbors.change(.linkGone(0, name: "lan0"))
+    let expected = DirectorError.system("interface lan0 is gone; bring it back and start again")
+    await #expect(throws: expected) { try await desk.director.run() }
   }
 
   @Test func settlingGivesANewRealServerAMoment() async throws {

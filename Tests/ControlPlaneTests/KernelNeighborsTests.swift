@@ -14,7 +14,7 @@ private struct LAN {
   let realServer: NetworkNamespace
   let neighbors: KernelNeighbors
 
-  init() throws {
+  init(asksForManagement: Bool = true) throws {
     director = try NetworkNamespace()
     realServer = try NetworkNamespace()
     try director.run(
@@ -35,7 +35,8 @@ private struct LAN {
     neighbors = try director.perform {
       let index = Int32(if_nametoindex("lan"))
       return try KernelNeighbors(
-        interfaceIndices: [index], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        interfaceIndices: [index], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        asksForManagement: asksForManagement)
     }
   }
 }
@@ -120,6 +121,23 @@ struct KernelNeighborsTests {
     #expect(follow("2001:db8:1::1") == .noRoute(IPAddress("2001:db8:1::1")!))
   }
 
+  /// Kernels before 5.16: asked again every five seconds, by us.
+  @Test func withoutManagedEntriesASilentHostIsFoundWhenItComes() async throws {
+    let lan = try LAN(asksForManagement: false)
+    defer { lan.neighbors.stop() }
+    let address = try #require(IPAddress("192.168.1.152"))
+    #expect(try lan.neighbors.follow(address) == Neighbor(macAddress: nil, isResolved: false))
+    var events = Events(lan.neighbors.events)
+    // Longer than the kernel's own three tries of a second each.
+    try await eventually {
+      try lan.director.run("ip", "neighbour", "show", "192.168.1.152").contains("FAILED")
+    }
+    try lan.realServer.run("ip", "address", "add", "192.168.1.152/24", "dev", "rs0")
+    let answered = Neighbor(macAddress: MACAddress("02:00:00:00:00:51"), isResolved: true)
+    #expect(await events.next(about: address) == answered)
+    #expect(!(try lan.director.run("ip", "neighbour", "show", "192.168.1.152").contains("managed")))
+  }
+
   /// The kernel forgets all neighbours of a link that goes down.
   @Test func neighborsComeBackWithTheLink() async throws {
     let lan = try LAN()
@@ -169,7 +187,7 @@ struct KernelNeighborsTests {
     }
     try lan.director.run("ip", "link", "del", "lan")
     for await event in lan.neighbors.events {
-      if case .linkGone(0) = event { break }
+      if event == .linkGone(0, name: "lan") { break }
     }
   }
 }

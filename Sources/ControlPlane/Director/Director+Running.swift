@@ -41,8 +41,8 @@ extension Director {
     switch event {
     case .neighbor(let address, let neighbor): take(neighbor, of: address)
     case .link(let egress, let macAddress, let isUp): take(macAddress, isUp, of: egress)
-    case .linkGone(let egress):
-      lostInterface = "egress interface \(egress) is gone; bring it back and start again"
+    case .linkGone(_, let name):
+      lostInterface = "interface \(name) is gone; bring it back and start again"
     }
   }
 

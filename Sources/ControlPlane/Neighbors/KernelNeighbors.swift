@@ -38,6 +38,7 @@ public final class KernelNeighbors: NeighborSource {
 
   private struct State: ~Copyable {
     let requests: NetlinkSocket
+    let asksForManagement: Bool
     var followed: [IPAddress: Followed] = [:]
     var isStopped = false
   }
@@ -54,7 +55,16 @@ public final class KernelNeighbors: NeighborSource {
   private let thread: Mutex<pthread_t?>
 
   /// `interfaceIndices` are the egress interfaces in the order of their `EgressIndex`.
-  public init(interfaceIndices: [Int32], logger: Logger) throws(DirectorError) {
+  public convenience init(
+    interfaceIndices: [Int32], logger: Logger
+  ) throws(DirectorError) {
+    try self.init(interfaceIndices: interfaceIndices, logger: logger, asksForManagement: true)
+  }
+
+  /// - Parameter asksForManagement: false does as on a kernel before 5.16.
+  init(
+    interfaceIndices: [Int32], logger: Logger, asksForManagement: Bool
+  ) throws(DirectorError) {
     self.logger = logger
     do {
       let requests = try NetlinkSocket()
@@ -64,7 +74,7 @@ public final class KernelNeighbors: NeighborSource {
         egresses.append(link)
       }
       self.egresses = egresses
-      state = Mutex(State(requests: requests))
+      state = Mutex(State(requests: requests, asksForManagement: asksForManagement))
       let watcher = try NetlinkSocket(groups: [RTNLGRP_NEIGH, RTNLGRP_LINK])
       (events, continuation) = AsyncStream.makeStream()
       var descriptors: [Int32] = [-1, -1]
@@ -161,7 +171,7 @@ public final class KernelNeighbors: NeighborSource {
   private static func resolve(_ address: IPAddress, _ state: inout State) throws(NetlinkError) {
     guard let followed = state.followed[address], !followed.isStatic else { return }
     let index = followed.interfaceIndex
-    if !followed.isManaged {
+    if !followed.isManaged && state.asksForManagement {
       try state.requests.resolve(address, interfaceIndex: index, managed: true)
       if let entry = state.requests.neighbor(address, interfaceIndex: index) {
         state.followed[address]!.take(entry)
@@ -231,7 +241,7 @@ public final class KernelNeighbors: NeighborSource {
   private func take(_ link: Link) {
     guard let egress = egresses.firstIndex(where: { $0.index == link.index }) else { return }
     if link.isDeletion {
-      continuation.yield(.linkGone(EgressIndex(egress)))
+      continuation.yield(.linkGone(EgressIndex(egress), name: link.name))
       return
     }
     guard let macAddress = link.macAddress else { return }

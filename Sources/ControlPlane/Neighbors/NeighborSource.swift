@@ -8,7 +8,7 @@ public enum NeighborEvent: Hashable, Sendable {
   /// An egress interface has another MAC address, lost or regained its link.
   case link(EgressIndex, MACAddress, isUp: Bool)
   /// An egress interface was deleted or moved to another network namespace.
-  case linkGone(EgressIndex)
+  case linkGone(EgressIndex, name: String)
 }
 
 /// Where real servers' MAC addresses come from: the kernel, or a test.
