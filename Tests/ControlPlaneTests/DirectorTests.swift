@@ -171,6 +171,40 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     #expect(desk.plane.generations == [1])
   }
 
+  /// A packet never meets a worker that does not know its service.
+  @Test func aServiceIsOpenOnlyWhileWorkersKnowIt() async throws {
+    let desk = try Desk()
+    try await desk.addWeb()
+    try await desk.director.deleteService(.web)
+    try await desk.director.settle()
+    #expect(
+      desk.plane.steps == [
+        .published(generation: 1), .opened(.web), .closed(.web), .published(generation: 2),
+      ])
+    // Deleted and added again in one burst: its packets need not notice.
+    try await desk.addWeb()
+    await desk.director.clear()
+    try await desk.addWeb()
+    #expect(
+      desk.plane.steps.dropFirst(4) == [
+        .published(generation: 3), .opened(.web), .published(generation: 4),
+      ])
+  }
+
+  @Test func whatThePlaneRefusesIsSaidAndTriedAgain() async throws {
+    let desk = try Desk()
+    desk.plane.refuse("the map is full")
+    try await desk.director.addService(.init(key: .web, scheduler: .rr))
+    await #expect(throws: DirectorError.system("the map is full")) {
+      try await desk.director.settle()
+    }
+    #expect(desk.plane.opened.isEmpty)
+    desk.plane.refuse(nil)
+    await desk.director.housekeep()
+    #expect(desk.plane.opened == [.web])
+    try await desk.director.settle()
+  }
+
   /// `ipvsadm -R` of a large site: each command costs the same, however many came before.
   @Test func thousandsOfRealServersTakeMoments() async throws {
     let count = 20_000

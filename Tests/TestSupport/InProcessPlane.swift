@@ -8,6 +8,8 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public let desks: [ForwarderDesk]
   public let egressMACAddresses: [MACAddress]
   private let lock = Mutex<[Snapshot]>([])
+  private let journal = Mutex<[Step]>([])
+  private let refusal = Mutex<String?>(nil)
   private let ownMACAddress = Mutex(MACAddress.director)
   private let openedServices = Mutex<Set<VirtualServiceKey>>([])
 
@@ -22,6 +24,7 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
     lock.withLock { snapshots in
       for desk in desks { desk.forwarder.adopt(snapshot) }
       snapshots.append(snapshot)
+      journal.withLock { $0.append(.published(generation: snapshot.generation)) }
     }
   }
 
@@ -34,13 +37,32 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public var programCounters: ProgramCounters { ProgramCounters() }
   public var views: [ForwarderView] { desks.map(\.view) }
 
-  public func insertService(_ key: VirtualServiceKey) {
+  /// What the director did, in order.
+  public enum Step: Hashable, Sendable {
+    case published(generation: UInt64)
+    case opened(VirtualServiceKey)
+    case closed(VirtualServiceKey)
+  }
+
+  public struct Refusal: Error, CustomStringConvertible {
+    public let description: String
+  }
+
+  public func insertService(_ key: VirtualServiceKey) throws {
+    if let sentence = refusal.withLock({ $0 }) { throw Refusal(description: sentence) }
     openedServices.withLock { _ = $0.insert(key) }
+    journal.withLock { $0.append(.opened(key)) }
   }
 
   public func removeService(_ key: VirtualServiceKey) {
     openedServices.withLock { _ = $0.remove(key) }
+    journal.withLock { $0.append(.closed(key)) }
   }
+
+  public var steps: [Step] { journal.withLock { $0 } }
+
+  /// Refuses to open services with this sentence, or opens them again.
+  public func refuse(_ sentence: String?) { refusal.withLock { $0 = sentence } }
 
   public func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) {
     ownMACAddress.withLock { $0 = macAddress }
