@@ -121,6 +121,7 @@ struct DirectorProgram: ~Copyable {
       throw error
     }
     opened.insert(key)
+    openedOfVIP[key.address, default: 0] += 1
   }
 
   /// From now on the service's packets are the kernel's; its VIP's fragments and ICMP errors too
@@ -131,11 +132,14 @@ struct DirectorProgram: ~Copyable {
     let status = bpf_map_delete_elem(services, &mapKey)
     guard status == 0 || status == -ENOENT else { throw .system("closing a service", -status) }
     opened.remove(key)
+    openedOfVIP[key.address]! -= 1
     try closeVIP(key.address)
   }
 
-  private func closeVIP(_ address: IPAddress) throws(PortError) {
-    guard !opened.contains(where: { $0.address == address }) else { return }
+  /// Unless a service of it is open.
+  private mutating func closeVIP(_ address: IPAddress) throws(PortError) {
+    guard openedOfVIP[address, default: 0] == 0 else { return }
+    openedOfVIP[address] = nil
     var mapKey = address.mapKey
     let status = bpf_map_delete_elem(vips, &mapKey)
     guard status == 0 || status == -ENOENT else {
