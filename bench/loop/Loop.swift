@@ -3,126 +3,141 @@ import ArgumentParser
 import DataPlane
 import Foundation
 
-/// ns/packet of the whole loop in process: rings, decision, rings, on hits.
 @main struct Loop: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "loop",
-    abstract: "ns/packet of the packet loop in process, Martinet beside its C twin.")
+    abstract: "The packet loop in process, Martinet beside its C twin.",
+    subcommands: [Measure.self, Repeat.self], defaultSubcommand: Measure.self)
 
-  @Flag(help: "A few thousand packets per case: shows that it works, measures nothing.")
+  static let seed: UInt64 = 20_260_101
+}
+
+/// ns/packet and instructions per packet of the whole loop: rings, decision, rings.
+struct Measure: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Every case, the subjects taking turns; a table, and a JSON file where asked for.")
+
+  @Flag(help: "A few thousand packets per case: shows that it works, measures no time.")
   var smoke = false
+  @Option(help: "Write the rows to this file.") var json: String?
+  @Option(help: "Rounds; the subjects take turns within each.") var rounds = 9
+  @Option(help: "The commit measured, for the rows.") var commit = "unknown"
+  @Option(help: "The command typed, for the rows.") var command = "loop"
 
-  @Option(help: "Write the rows to this file.")
-  var json: String?
+  private var origin: Origin { Origin(commit: commit, command: command) }
 
-  @Option(help: "Rounds; the subjects take turns within each.")
-  var rounds = 9
-
-  private static let seed: UInt64 = 20_260_101
-  /// Packets handed in at once, half a receive ring.
-  private static let burst = 1024
+  func validate() throws {
+    guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
+  }
 
   func run() throws {
-    let cases = smoke ? [("hits-1k", 1000)] : [("hits-1k", 1000), ("hits-1m", 1_000_000)]
-    let packets = smoke ? 1 << 14 : 1 << 21
     var rows: [Row] = []
-    for (name, flows) in cases {
-      rows += try measure(name, Flows(count: flows, seed: Self.seed), packets)
+    for workload in Workload.all {
+      rows += try measure(smoke ? workload.smoke : workload)
     }
-    print(rows.table)
+    let counted = try countInstructions()
+    rows += counted
+    print("\(origin.machine), Linux \(origin.kernel), commit \(commit): \(command)\n\(rows.table)")
     if let json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
       try encoder.encode(rows).write(to: URL(fileURLWithPath: json))
     }
+    try gate(counted)
   }
 
-  private func measure(_ name: String, _ flows: Flows, _ packets: Int) throws -> [Row] {
-    var entries = 8
-    while entries < flows.count * 4 { entries *= 2 }
-    let subjects: [any Subject] = [
-      try MartinetSubject(entries: entries, seed: Self.seed),
-      try TwinSubject(entries: entries, seed: Self.seed),
-    ]
-    progress("\(name): opening \(flows.count) connections in each subject")
-    try verify(subjects, flows)
-    var samples: [[Double]] = subjects.map { _ in [] }
-    for round in 0..<(smoke ? 1 : rounds) {
-      for (index, subject) in subjects.enumerated() {
-        samples[index].append(time(subject, flows, packets))
+  /// Times one case in all subjects; every pass must have the same outcome in each.
+  private func measure(_ workload: Workload) throws -> [Row] {
+    progress("\(workload.name): preparing")
+    let order = Run.order(workload, seed: Loop.seed)
+    let subjects = try SubjectName.allCases.map { try $0.make(workload, seed: Loop.seed) }
+    let runs = subjects.map { Run($0, workload, order: order) }
+    for run in runs { run.prepare() }
+    // A pass that is not timed warms caches and branches up.
+    let (warm, packets) = passes(workload)
+    for run in runs { run.pass(warm) }
+    var samples: [[Double]] = runs.map { _ in [] }
+    for _ in 0..<(smoke ? 1 : rounds) {
+      for (index, run) in runs.enumerated() {
+        if workload.kind == .new { run.rest() }
+        let before = run.outcome
+        samples[index].append(Double(run.pass(packets)) / Double(packets))
+        try check(workload, before, run.outcome, packets)
       }
-      progress(
-        "\(name): round \(round + 1) of \(rounds): "
-          + zip(subjects, samples).map {
-            "\($0.name) \(String(format: "%.2f", $1.last ?? 0)) ns"
-          }.joined(separator: ", "))
+      guard runs.allSatisfy({ $0.outcome == runs[0].outcome }) else {
+        throw ValidationError(
+          "\(workload.name): the subjects did different things:\n"
+            + runs.map { "\($0.subject.name): \($0.outcome)" }.joined(separator: "\n"))
+      }
     }
     let ratio = median(zip(samples[0], samples[1]).map { $0 / $1 })
-    return subjects.indices.map { index in
-      Row(
-        case: name, subject: subjects[index].name, metric: "time per packet", unit: "ns",
-        median: median(samples[index]), low: samples[index].min() ?? 0,
-        high: samples[index].max() ?? 0, samples: samples[index].count,
-        peer: index == 0 ? subjects[1].name : nil, ratio: index == 0 ? ratio : nil)
+    let isHuge = subjects.contains { ($0 as? TwinSubject)?.isHuge ?? false }
+    return runs.indices.map { index in
+      let values = samples[index]
+      let row = Row(
+        case: workload.name, subject: runs[index].subject.name, metric: "time per packet",
+        unit: "ns", median: median(values), low: values.min() ?? 0, high: values.max() ?? 0,
+        samples: values.count, peer: index == 0 ? SubjectName.twin.rawValue : nil,
+        ratio: index == 0 ? ratio : nil, pages: isHuge ? "huge" : "ordinary", origin: origin)
+      progress("  \(row.subject) \(String(format: "%.2f", row.median)) ns")
+      return row
     }
   }
 
-  /// Opens every connection (SYN, ACK) and sends one more packet of each, and checks that both
-  /// subjects sent the same octets in the same order.
-  private func verify(_ subjects: [any Subject], _ flows: Flows) throws {
-    for subject in subjects {
-      subject.kernel.hashesSent = true
-      for flags in [Flows.synFlag, Flows.ackFlag, Flows.ackFlag] {
-        forEachBurst(flows.count) { first, count in
-          feed(subject, flows, first, count, flags)
-          subject.run(now: Self.tick(first))
-          subject.kernel.drain()
-        }
+  /// Packets of the warm-up and of each timed pass.
+  private func passes(_ workload: Workload) -> (warm: Int, timed: Int) {
+    if workload.kind == .new { return (workload.flows, workload.flows) }
+    return smoke ? (1 << 12, 1 << 12) : (1 << 18, 1 << 21)
+  }
+
+  /// Every packet must have met the fate that its kind deserves.
+  private func check(
+    _ workload: Workload, _ before: Outcome, _ after: Outcome, _ packets: Int
+  ) throws {
+    let sent = after.sentPackets - before.sentPackets
+    var expected = [Int](repeating: 0, count: DropReason.allCases.count)
+    switch workload.kind {
+    case .hits, .new, .flood: break
+    case .stray: expected[DropReason.allCases.firstIndex(of: .noConnection)!] = packets
+    case .garbage:
+      for position in 0..<packets {
+        let reason = Traffic.garbage[position % Traffic.garbage.count]
+        expected[DropReason.allCases.firstIndex(of: reason)!] += 1
       }
-      subject.kernel.hashesSent = false
     }
-    guard subjects[0].kernel.sentHash == subjects[1].kernel.sentHash,
-      subjects.allSatisfy({ $0.kernel.sentPackets == 3 * flows.count })
-    else {
+    let dropped = zip(after.drops, before.drops).map { Int($0 - $1) }
+    guard dropped == expected, sent + expected.reduce(0, +) == packets else {
       throw ValidationError(
-        "the subjects sent different packets: "
-          + subjects.map { "\($0.name) \($0.kernel.sentPackets)" }.joined(separator: ", "))
+        "\(workload.name): \(packets) packets were not treated as they should be: "
+          + "before \(before); after \(after)")
     }
   }
 
-  /// ns/packet over `packets` hits; only the subject's turns are timed.
-  private func time(_ subject: any Subject, _ flows: Flows, _ packets: Int) -> Double {
-    let before = subject.kernel.sentPackets
-    var nanoseconds: UInt64 = 0
-    forEachBurst(packets) { first, count in
-      feed(subject, flows, first, count, Flows.ackFlag)
-      let start = DispatchTime.now().uptimeNanoseconds
-      subject.run(now: Self.tick(first))
-      nanoseconds += DispatchTime.now().uptimeNanoseconds - start
-      subject.kernel.drain()
-    }
-    precondition(subject.kernel.sentPackets - before == packets, "\(subject.name) lost packets")
-    return Double(nanoseconds) / Double(packets)
-  }
-
-  private func feed(
-    _ subject: any Subject, _ flows: Flows, _ first: Int, _ count: Int, _ flags: UInt8
-  ) {
-    var position = first
-    subject.kernel.receive(count) { frame in
-      defer { position += 1 }
-      return flows.write(position, flags: flags, to: frame)
+  private func countInstructions() throws -> [Row] {
+    let counter = try InstructionCounter()
+    defer { counter.removeFiles() }
+    return try InstructionCounter.workloads(smoke: smoke).flatMap { workload in
+      progress("\(workload.name): counting instructions")
+      let counts = try SubjectName.allCases.map { try counter.count(workload, $0) }
+      return SubjectName.allCases.indices.map { index in
+        let count = counts[index]
+        return Row(
+          case: workload.name, subject: SubjectName.allCases[index].rawValue,
+          metric: "instructions per packet", unit: "instructions", median: count, low: count,
+          high: count, samples: 1, peer: index == 0 ? SubjectName.twin.rawValue : nil,
+          ratio: index == 0 ? count / counts[1] : nil, pages: nil, origin: origin)
+      }
     }
   }
 
-  private func forEachBurst(_ packets: Int, _ body: (Int, Int) -> Void) {
-    for first in stride(from: 0, to: packets, by: Self.burst) {
-      body(first, min(Self.burst, packets - first))
-    }
+  private func gate(_ counted: [Row]) throws {
+    let limit = InstructionCounter.ipv4HitLimit
+    guard let hit = counted.first(where: { $0.case == "hits-ipv4-1k" }), hit.median > limit
+    else { return }
+    throw ValidationError(
+      "an IPv4 hit takes \(hit.median) instructions, more than \(limit): "
+        + "compare callgrind's output before and after the last change to the packet path")
   }
-
-  /// A clock that goes on by a millisecond every 64 Ki packets, the same for every subject.
-  private static func tick(_ packet: Int) -> Tick { Tick(rawValue: UInt32(packet >> 16)) }
 
   private func progress(_ line: String) {
     FileHandle.standardError.write(Data((line + "\n").utf8))

@@ -16,10 +16,9 @@ final class RingKernel {
   private var receiveIndex: UInt32 = 0
   private var transmitIndex: UInt32 = 0
   private var completionIndex: UInt32 = 0
-  /// FNV-1a over every sent packet's first 64 octets, lengths included.
+  /// Over all octets of every packet sent, in order, lengths included.
   private(set) var sentHash: UInt64 = 0xcbf2_9ce4_8422_2325
   private(set) var sentPackets = 0
-  var hashesSent = false
 
   init() {
     func ring(_ entries: UInt32, _ entryBytes: Int) -> RingMemory {
@@ -48,8 +47,9 @@ final class RingKernel {
     frames.deallocate()
   }
 
-  /// Receives `count` packets; `write` fills in each frame and returns its length.
-  func receive(_ count: Int, write: (UnsafeMutableRawPointer) -> UInt32) {
+  /// Puts `count` packets into the receive ring without showing them yet; `write` fills in each
+  /// frame and returns its length.
+  func stage(_ count: Int, write: (UnsafeMutableRawPointer) -> UInt32) {
     precondition(memory.fill.producer.pointee &- fillIndex >= count, "frames were lost")
     for _ in 0..<count {
       let slot = Int(fillIndex & (Self.frameCount - 1)) * 8
@@ -62,7 +62,14 @@ final class RingKernel {
       receiveIndex &+= 1
     }
     memory.fill.consumer.pointee = fillIndex
-    memory.receive.producer.pointee = receiveIndex
+  }
+
+  /// What is staged, to be shown to the subject in portions of `batch`.
+  func offer(batch: Int) -> Offer {
+    let shown = memory.receive.producer.pointee
+    return Offer(
+      producer: memory.receive.producer, shown: shown, count: receiveIndex &- shown,
+      batch: UInt32(batch))
   }
 
   /// Sends and completes all that was submitted.
@@ -72,7 +79,7 @@ final class RingKernel {
         fromByteOffset: Int(transmitIndex & (Self.ringEntries - 1)) * 16, as: FrameDescriptor.self)
       transmitIndex &+= 1
       sentPackets += 1
-      if hashesSent { hash(descriptor) }
+      hash(descriptor)
       memory.completion.descriptors.storeBytes(
         of: descriptor.address, toByteOffset: Int(completionIndex & (Self.frameCount - 1)) * 8,
         as: UInt64.self)
@@ -83,9 +90,37 @@ final class RingKernel {
   }
 
   private func hash(_ descriptor: FrameDescriptor) {
-    let octets = UnsafeRawBufferPointer(
-      start: frames + Int(descriptor.address), count: min(Int(descriptor.length), 64))
-    for octet in octets { sentHash = (sentHash ^ UInt64(octet)) &* 0x100_0000_01b3 }
-    sentHash = (sentHash ^ UInt64(descriptor.length)) &* 0x100_0000_01b3
+    let frame = frames + Int(descriptor.address)
+    let length = Int(descriptor.length)
+    var hash = sentHash ^ UInt64(length)
+    for offset in stride(from: 0, to: length & ~7, by: 8) {
+      hash = Self.mixed(hash, frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
+    for offset in length & ~7..<length {
+      hash = Self.mixed(hash, UInt64(frame.load(fromByteOffset: offset, as: UInt8.self)))
+    }
+    sentHash = hash
+  }
+
+  private static func mixed(_ hash: UInt64, _ word: UInt64) -> UInt64 {
+    let product = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+    return product ^ product >> 32
+  }
+}
+
+/// Packets in a receive ring that the subject is to see some at a time.
+struct Offer {
+  let producer: UnsafeMutablePointer<UInt32>
+  let shown: UInt32
+  let count: UInt32
+  let batch: UInt32
+
+  /// Turns until all are received; the only code that is timed.
+  @inline(__always) func run(_ turn: () -> UInt32) {
+    var received: UInt32 = 0
+    while received < count {
+      producer.pointee = shown &+ min(received &+ batch, count)
+      received &+= turn()
+    }
   }
 }

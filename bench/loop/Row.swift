@@ -15,6 +15,59 @@ struct Row: Encodable {
   var peer: String?
   /// `subject` over `peer`: the median of the ratios taken within each round.
   var ratio: Double?
+  /// What the tables lie in: huge pages or ordinary ones.
+  var pages: String?
+  var origin: Origin
+
+  private enum CodingKeys: CodingKey {
+    case room, `case`, subject, metric, unit, median, low, high, samples, peer, ratio, pages
+    case machine, kernel, commit, command
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var row = encoder.container(keyedBy: CodingKeys.self)
+    try row.encode(room, forKey: .room)
+    try row.encode(`case`, forKey: .case)
+    try row.encode(subject, forKey: .subject)
+    try row.encode(metric, forKey: .metric)
+    try row.encode(unit, forKey: .unit)
+    try row.encode(Self.rounded(median), forKey: .median)
+    try row.encode(Self.rounded(low), forKey: .low)
+    try row.encode(Self.rounded(high), forKey: .high)
+    try row.encode(samples, forKey: .samples)
+    try row.encode(peer, forKey: .peer)
+    try row.encode(ratio.map(Self.rounded), forKey: .ratio)
+    try row.encodeIfPresent(pages, forKey: .pages)
+    try row.encode(origin.machine, forKey: .machine)
+    try row.encode(origin.kernel, forKey: .kernel)
+    try row.encode(origin.commit, forKey: .commit)
+    try row.encode(origin.command, forKey: .command)
+  }
+
+  private static func rounded(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
+}
+
+/// Where and of what a figure was taken.
+struct Origin {
+  var machine: String
+  var kernel: String
+  var commit: String
+  var command: String
+
+  init(commit: String, command: String) {
+    self.commit = commit
+    self.command = command
+    let processors = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let model = processors.split(separator: "\n").first { $0.hasPrefix("model name") }
+      .flatMap { $0.split(separator: ":").last }.map { $0.trimmingCharacters(in: .whitespaces) }
+    let count = ProcessInfo.processInfo.activeProcessorCount
+    machine = "\(model ?? "unknown processor"), \(count) CPUs"
+    var names = utsname()
+    uname(&names)
+    kernel = withUnsafeBytes(of: &names.release) { release in
+      String(decoding: release.prefix { $0 != 0 }, as: UTF8.self)
+    }
+  }
 }
 
 func median(_ values: [Double]) -> Double {
@@ -33,15 +86,16 @@ extension [Row] {
     func number(_ value: Double?) -> String {
       value.map { String(format: "%.2f", $0) } ?? "-"
     }
-    let head = ["case", "subject", "ns/packet", "low", "high", "rounds", "ratio"]
+    let head = ["case", "subject", "per packet", "median", "low", "high", "rounds", "ratio"]
     let lines = map {
       [
-        $0.case, $0.subject, number($0.median), number($0.low), number($0.high),
+        $0.case, $0.subject, $0.unit, number($0.median), number($0.low), number($0.high),
         String($0.samples), number($0.ratio),
       ]
     }
     return ([head] + lines).map { line in
-      pad(line[0], 24) + pad(line[1], 10) + line[2...].map { pad($0, 11, right: true) }.joined()
+      pad(line[0], 20) + pad(line[1], 10) + pad(line[2], 13)
+        + line[3...].map { pad($0, 9, right: true) }.joined()
     }.joined(separator: "\n")
   }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The C twin of Martinet's packet loop: the same algorithm on the same layouts, so that the
- * difference in ns/packet is the language's. IPv4; schedules rr; no part of the product.
+ * difference in ns/packet is the language's. IPv4, IPv6, VLAN tags; schedules rr; IPv6 extension
+ * headers count as an unknown protocol. No part of the product.
  */
 #ifndef MARTINET_TWIN_H
 #define MARTINET_TWIN_H
@@ -24,34 +25,58 @@ struct twin_queue {
 	struct twin_ring fill, completion, receive, transmit;
 };
 
+/* Zeroed by the caller. Lines are 64 octets, their numbers powers of two >= 2. */
+struct twin_tables {
+	void *ipv4, *ipv6;
+	uint64_t ipv4_lines, ipv6_lines;
+	void *counters; /* TWIN_COUNTERS_BYTES */
+};
+
+#define TWIN_COUNTERS_BYTES (65536 * 32)
+
 struct twin_real_server {
 	uint8_t mac[6];
 };
 
 struct twin_service {
-	uint32_t vip; /* host order */
+	uint64_t vip_high, vip_low; /* host order; IPv4: in vip_low */
 	uint16_t port;
 	uint8_t protocol;
+	uint8_t is_ipv6;
 };
 
-struct twin_stats {
-	uint64_t received, forwarded, dropped, connections, packets, bytes;
+/* Every service has the same number of real servers of its own, first in list order. */
+struct twin_site {
+	const struct twin_service *services;
+	unsigned service_count;
+	const struct twin_real_server *servers;
+	unsigned servers_per_service;
+	uint8_t director_mac[6];
+};
+
+enum twin_reason {
+	TWIN_TRUNCATED,
+	TWIN_NOT_IP,
+	TWIN_BAD_HEADER,
+	TWIN_FRAGMENT,
+	TWIN_UNKNOWN_PROTOCOL,
+	TWIN_NO_SERVICE,
+	TWIN_NO_CONNECTION,
+	TWIN_NO_REAL_SERVER,
+	TWIN_REAL_SERVER_REMOVED,
+	TWIN_REASONS
 };
 
 struct twin;
 
-/*
- * table: lines * 64 zeroed octets, lines a power of two >= 2. keys: four words.
- * Every service has the same `servers` real servers of its own, first in list order.
- * Gives all frames to the fill ring. NULL if memory is short.
- */
-struct twin *twin_create(const struct twin_queue *queue, void *table, uint64_t lines,
-			 const uint64_t keys[4], const struct twin_service *services,
-			 unsigned service_count, const struct twin_real_server *servers,
-			 unsigned servers_per_service, const uint8_t director_mac[6], uint32_t now);
+/* Gives all frames to the fill ring. keys: four words. NULL if memory is short. */
+struct twin *twin_create(const struct twin_queue *queue, const struct twin_tables *tables,
+			 const uint64_t keys[4], const struct twin_site *site, uint32_t now);
 /* One turn: reap, receive up to 64, decide, send or free, sweep. Returns packets received. */
 uint32_t twin_turn(struct twin *twin, uint32_t now);
-struct twin_stats twin_statistics(const struct twin *twin);
+uint64_t twin_drops(const struct twin *twin, enum twin_reason reason);
+/* Packets forwarded by hash because both lines of their connection were full. */
+uint64_t twin_unrecorded(const struct twin *twin);
 void twin_destroy(struct twin *twin);
 
 #endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections open, change state, move and close: Sources/DataPlane's ForwarderCore+Connections. */
+#include "layout.h"
+
+static int is_syn(uint8_t event)
+{
+	return (event & (EV_SYN | EV_RST)) == EV_SYN;
+}
+
+static int opens(uint8_t event)
+{
+	return event == EV_DATAGRAM || is_syn(event);
+}
+
+static void uncount(struct twin *t, uint64_t meta)
+{
+	struct counters *c = &t->counters[(uint16_t)meta];
+
+	if (is_active(meta >> 16 & 0xf))
+		c->active--;
+	else
+		c->inactive--;
+}
+
+static uint16_t schedule(struct twin *t, uint16_t index)
+{
+	struct service *s = &t->list[index];
+
+	if (s->count == 0)
+		return 0;
+	s->place = s->place >= s->count ? 1 : s->place + 1;
+	return t->members[s->first + s->place - 1];
+}
+
+static uint64_t opened(struct twin *t, uint16_t server, const struct facts *f, uint32_t now)
+{
+	uint8_t state = t->transitions[f->event * 16 + NO] & 0xf;
+
+	t->counters[server].connections++;
+	if (is_active(state))
+		t->counters[server].active++;
+	else
+		t->counters[server].inactive++;
+	return meta_of(server, state, now + t->timeouts[state]);
+}
+
+static void transmit(struct twin *t, uint16_t server, uint8_t *frame, const struct facts *f)
+{
+	t->counters[server].packets++;
+	t->counters[server].bytes += f->bytes;
+	memcpy(frame, &t->hops[server].low, 8);
+	memcpy(frame + 8, &t->hops[server].high, 4);
+	t->verdicts[f->index] = FORWARD;
+}
+
+void settle(struct twin *t, uint64_t *record, uint8_t *frame, const struct facts *f, uint32_t now)
+{
+	uint64_t meta = *record;
+	uint8_t state = meta >> 16 & 0xf, next;
+	uint16_t server = (uint16_t)meta;
+	int over = expired(meta, now);
+
+	if (over || (is_syn(f->event) && (state == TW || state == CL || state == FW))) {
+		if (!opens(f->event))
+			return drop(t, f->index, TWIN_NO_CONNECTION);
+		server = schedule(t, f->service);
+		if (!server)
+			return drop(t, f->index, TWIN_NO_REAL_SERVER);
+		uncount(t, meta);
+		*record = opened(t, server, f, now);
+		return transmit(t, server, frame, f);
+	}
+	if (server >= t->hop_count || t->hops[server].status != LIVE)
+		return drop(t, f->index, TWIN_REAL_SERVER_REMOVED);
+	next = t->transitions[f->event * 16 + state] & 0xf;
+	if (is_active(state) != is_active(next)) {
+		t->counters[server].active += is_active(next) ? 1 : -1;
+		t->counters[server].inactive -= is_active(next) ? 1 : -1;
+	}
+	*record = meta_of(server, next, now + t->timeouts[next]);
+	transmit(t, server, frame, f);
+}
+
+/* Both lines are full: by hash, without a record. */
+static void forward_unrecorded(struct twin *t, uint64_t key, uint8_t *frame, const struct facts *f)
+{
+	struct service *s = &t->list[f->service];
+
+	t->unrecorded++;
+	transmit(t, t->members[s->first + (hash4(t->keys, key) >> 32) % s->count], frame, f);
+}
+
+/* The real server of a new connection, or 0 and the packet is dropped. */
+static inline uint16_t choose(struct twin *t, const struct facts *f)
+{
+	uint16_t server = 0;
+
+	if (!opens(f->event))
+		drop(t, f->index, TWIN_NO_CONNECTION);
+	else if (!(server = schedule(t, f->service)))
+		drop(t, f->index, TWIN_NO_REAL_SERVER);
+	return server;
+}
+
+static inline uint64_t *neighbour(uint64_t *line)
+{
+	return (uint64_t *)((uintptr_t)line ^ 64);
+}
+
+static inline uint64_t *find4(uint64_t key, uint64_t *line)
+{
+	for (int slot = 0; slot < 4; slot++)
+		if (line[slot] == key)
+			return line + slot;
+	return NULL;
+}
+
+/* A vacant entry of the pair of lines, else one that has expired. */
+static uint64_t *free4(uint64_t *line, uint32_t now)
+{
+	uint64_t *spare = NULL;
+
+	for (int half = 0; half < 2; half++, line = neighbour(line))
+		for (int slot = 0; slot < 4; slot++) {
+			if (line[slot] == 0)
+				return line + slot;
+			if (!spare && expired(line[slot + 4], now))
+				spare = line + slot;
+		}
+	return spare;
+}
+
+static void vacate(struct twin *t, uint64_t *key, uint64_t meta)
+{
+	if (*key == 0)
+		return;
+	*key = 0;
+	uncount(t, meta);
+	t->records--;
+}
+
+__attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uint32_t now)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct packet4 p = t->packets4[t->misses[i]];
+		uint64_t *at = find4(p.key, p.line);
+		uint16_t server;
+
+		if (!at)
+			at = find4(p.key, neighbour(p.line));
+		if (at) {
+			settle(t, at + 4, p.frame, &p.facts, now);
+			continue;
+		}
+		at = free4(p.line, now);
+		if (!at) {
+			forward_unrecorded(t, p.key, p.frame, &p.facts);
+			continue;
+		}
+		server = choose(t, &p.facts);
+		if (!server)
+			continue;
+		vacate(t, at, at[4]);
+		at[4] = opened(t, server, &p.facts, now);
+		*at = p.key;
+		t->records++;
+		transmit(t, server, p.frame, &p.facts);
+	}
+}
+
+static inline uint64_t *find6(const struct packet6 *p, uint64_t *line)
+{
+	for (int slot = 0; slot < 8; slot += 4)
+		if (line[slot] == p->high && line[slot + 1] == p->low &&
+		    line[slot + 2] == p->transport)
+			return line + slot;
+	return NULL;
+}
+
+static uint64_t *free6(uint64_t *line, uint32_t now)
+{
+	uint64_t *spare = NULL;
+
+	for (int half = 0; half < 2; half++, line = neighbour(line))
+		for (int slot = 0; slot < 8; slot += 4) {
+			if (line[slot + 2] == 0)
+				return line + slot;
+			if (!spare && expired(line[slot + 3], now))
+				spare = line + slot;
+		}
+	return spare;
+}
+
+__attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uint32_t now)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct packet6 p = t->packets6[t->misses[i]];
+		uint64_t *at = find6(&p, p.line);
+		uint16_t server;
+
+		if (!at)
+			at = find6(&p, neighbour(p.line));
+		if (at) {
+			settle(t, at + 3, p.frame, &p.facts, now);
+			continue;
+		}
+		at = free6(p.line, now);
+		if (!at) {
+			forward_unrecorded(t, p.high ^ p.low ^ p.transport, p.frame, &p.facts);
+			continue;
+		}
+		server = choose(t, &p.facts);
+		if (!server)
+			continue;
+		vacate(t, at + 2, at[3]);
+		at[3] = opened(t, server, &p.facts, now);
+		at[0] = p.high;
+		at[1] = p.low;
+		at[2] = p.transport;
+		t->records++;
+		transmit(t, server, p.frame, &p.facts);
+	}
+}
+
+__attribute__((noinline)) void sweep_lines(struct twin *t, uint32_t now)
+{
+	uint64_t lines4 = t->line_mask4 + 1, lines = lines4 + t->line_mask6 + 1;
+	uint64_t due = lines * (uint64_t)(now - t->sweep_last) / SWEEP_MS;
+
+	due = due < SWEEP_LINES ? due : SWEEP_LINES;
+	due = due < lines ? due : lines;
+	if (!due)
+		return;
+	t->sweep_last = now;
+	while (due--) {
+		uint64_t at = t->sweep_line;
+		uint64_t *line = (uint64_t *)(at < lines4 ? t->table4 + at * 64
+							  : t->table6 + (at - lines4) * 64);
+
+		if (at < lines4) {
+			for (int slot = 0; slot < 4; slot++)
+				if (line[slot] && expired(line[slot + 4], now))
+					vacate(t, line + slot, line[slot + 4]);
+		} else {
+			for (int slot = 0; slot < 8; slot += 4)
+				if (line[slot + 2] && expired(line[slot + 3], now))
+					vacate(t, line + slot + 2, line[slot + 3]);
+		}
+		t->sweep_line = at + 1 == lines ? 0 : at + 1;
+	}
+}
