@@ -93,8 +93,8 @@ struct InstructionCounter {
     process.waitUntilExit()
     guard process.terminationStatus == 0 else {
       throw ValidationError(
-        "'\(command[0])' failed, is it installed? It said:\n\(String(decoding: said, as: UTF8.self))"
-      )
+        "'\(command[0])' failed, is it installed? It said:\n"
+          + String(decoding: said, as: UTF8.self))
     }
   }
 }
@@ -139,7 +139,7 @@ struct Repeat: ParsableCommand {
     guard
       let workload = (InstructionCounter.workloads(smoke: false) + Workload.all)
         .first(where: { $0.name == `case` })
-    else { throw ValidationError("no case is called '\(`case`)': see the table that 'loop' prints") }
+    else { throw ValidationError("no case is called '\(`case`)': the table names them all") }
     guard let name = SubjectName(rawValue: subject) else {
       throw ValidationError("no subject '\(subject)': martinet and c-twin are there")
     }
