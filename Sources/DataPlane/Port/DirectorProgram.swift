@@ -42,6 +42,8 @@ struct DirectorProgram: ~Copyable {
   private let counterMap: Int32
   private let port: Int32
   private var opened: Set<VirtualServiceKey>
+  /// How many of them each VIP has: it closes with the last one.
+  private var openedOfVIP: [IPAddress: Int]
 
   /// Loads the program, which will take only frames addressed to `macAddress`.
   init(macAddress: MACAddress) throws(PortError) {
@@ -61,6 +63,7 @@ struct DirectorProgram: ~Copyable {
     counterMap = map("counters")
     port = map("port")
     opened = []
+    openedOfVIP = [:]
   }
 
   deinit { bpf_object__close(object) }
