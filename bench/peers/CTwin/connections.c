@@ -32,9 +32,9 @@ static uint16_t schedule(struct twin *t, uint16_t index)
 	return t->members[s->first + s->place - 1];
 }
 
-static uint64_t opened(struct twin *t, uint16_t server, const struct facts *f, uint32_t now)
+static uint64_t opened(struct twin *t, uint16_t server, struct facts f, uint32_t now)
 {
-	uint8_t state = t->transitions[f->event * 16 + NO] & 0xf;
+	uint8_t state = t->transitions[f.event * 16 + NO] & 0xf;
 
 	t->counters[server].connections++;
 	if (is_active(state))
@@ -44,35 +44,35 @@ static uint64_t opened(struct twin *t, uint16_t server, const struct facts *f, u
 	return meta_of(server, state, now + t->timeouts[state]);
 }
 
-static void transmit(struct twin *t, uint16_t server, uint8_t *frame, const struct facts *f)
+static void transmit(struct twin *t, uint16_t server, uint8_t *frame, struct facts f)
 {
 	t->counters[server].packets++;
-	t->counters[server].bytes += f->bytes;
+	t->counters[server].bytes += f.bytes;
 	memcpy(frame, &t->hops[server].low, 8);
 	memcpy(frame + 8, &t->hops[server].high, 4);
-	t->verdicts[f->index] = FORWARD;
+	t->verdicts[f.index] = FORWARD;
 }
 
-void settle(struct twin *t, uint64_t *record, uint8_t *frame, const struct facts *f, uint32_t now)
+void settle(struct twin *t, uint64_t *record, uint8_t *frame, struct facts f, uint32_t now)
 {
 	uint64_t meta = *record;
 	uint8_t state = meta >> 16 & 0xf, next;
 	uint16_t server = (uint16_t)meta;
 	int over = expired(meta, now);
 
-	if (over || (is_syn(f->event) && (state == TW || state == CL || state == FW))) {
-		if (!opens(f->event))
-			return drop(t, f->index, TWIN_NO_CONNECTION);
-		server = schedule(t, f->service);
+	if (over || (is_syn(f.event) && (state == TW || state == CL || state == FW))) {
+		if (!opens(f.event))
+			return drop(t, f.index, TWIN_NO_CONNECTION);
+		server = schedule(t, f.service);
 		if (!server)
-			return drop(t, f->index, TWIN_NO_REAL_SERVER);
+			return drop(t, f.index, TWIN_NO_REAL_SERVER);
 		uncount(t, meta);
 		*record = opened(t, server, f, now);
 		return transmit(t, server, frame, f);
 	}
 	if (server >= t->hop_count || t->hops[server].status != LIVE)
-		return drop(t, f->index, TWIN_REAL_SERVER_REMOVED);
-	next = t->transitions[f->event * 16 + state] & 0xf;
+		return drop(t, f.index, TWIN_REAL_SERVER_REMOVED);
+	next = t->transitions[f.event * 16 + state] & 0xf;
 	if (is_active(state) != is_active(next)) {
 		t->counters[server].active += is_active(next) ? 1 : -1;
 		t->counters[server].inactive -= is_active(next) ? 1 : -1;
@@ -82,23 +82,23 @@ void settle(struct twin *t, uint64_t *record, uint8_t *frame, const struct facts
 }
 
 /* Both lines are full: by hash, without a record. */
-static void forward_unrecorded(struct twin *t, uint64_t key, uint8_t *frame, const struct facts *f)
+static void forward_unrecorded(struct twin *t, uint64_t key, uint8_t *frame, struct facts f)
 {
-	struct service *s = &t->list[f->service];
+	struct service *s = &t->list[f.service];
 
 	t->unrecorded++;
 	transmit(t, t->members[s->first + (hash4(t->keys, key) >> 32) % s->count], frame, f);
 }
 
 /* The real server of a new connection, or 0 and the packet is dropped. */
-static inline uint16_t choose(struct twin *t, const struct facts *f)
+static inline uint16_t choose(struct twin *t, struct facts f)
 {
 	uint16_t server = 0;
 
-	if (!opens(f->event))
-		drop(t, f->index, TWIN_NO_CONNECTION);
-	else if (!(server = schedule(t, f->service)))
-		drop(t, f->index, TWIN_NO_REAL_SERVER);
+	if (!opens(f.event))
+		drop(t, f.index, TWIN_NO_CONNECTION);
+	else if (!(server = schedule(t, f.service)))
+		drop(t, f.index, TWIN_NO_REAL_SERVER);
 	return server;
 }
 
@@ -149,22 +149,22 @@ __attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uin
 		if (!at)
 			at = find4(p.key, neighbour(p.line));
 		if (at) {
-			settle(t, at + 4, p.frame, &p.facts, now);
+			settle(t, at + 4, p.frame, p.facts, now);
 			continue;
 		}
 		at = free4(p.line, now);
 		if (!at) {
-			forward_unrecorded(t, p.key, p.frame, &p.facts);
+			forward_unrecorded(t, p.key, p.frame, p.facts);
 			continue;
 		}
-		server = choose(t, &p.facts);
+		server = choose(t, p.facts);
 		if (!server)
 			continue;
 		vacate(t, at, at[4]);
-		at[4] = opened(t, server, &p.facts, now);
+		at[4] = opened(t, server, p.facts, now);
 		*at = p.key;
 		t->records++;
-		transmit(t, server, p.frame, &p.facts);
+		transmit(t, server, p.frame, p.facts);
 	}
 }
 
@@ -201,24 +201,24 @@ __attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uin
 		if (!at)
 			at = find6(&p, neighbour(p.line));
 		if (at) {
-			settle(t, at + 3, p.frame, &p.facts, now);
+			settle(t, at + 3, p.frame, p.facts, now);
 			continue;
 		}
 		at = free6(p.line, now);
 		if (!at) {
-			forward_unrecorded(t, p.high ^ p.low ^ p.transport, p.frame, &p.facts);
+			forward_unrecorded(t, p.high ^ p.low ^ p.transport, p.frame, p.facts);
 			continue;
 		}
-		server = choose(t, &p.facts);
+		server = choose(t, p.facts);
 		if (!server)
 			continue;
 		vacate(t, at + 2, at[3]);
-		at[3] = opened(t, server, &p.facts, now);
+		at[3] = opened(t, server, p.facts, now);
 		at[0] = p.high;
 		at[1] = p.low;
 		at[2] = p.transport;
 		t->records++;
-		transmit(t, server, p.frame, &p.facts);
+		transmit(t, server, p.frame, p.facts);
 	}
 }
 

@@ -13,6 +13,7 @@
 #define SWEEP_LINES 4096
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define hot static inline __attribute__((always_inline))
 
 enum state { NO, ES, SS, SR, FW, TW, CL, CW, LA, LI, SA, UD, STATES };
 /* The FIN, SYN, RST and ACK bits of a segment; PSH stands for a datagram. */
@@ -128,7 +129,7 @@ static inline void drop(struct twin *t, unsigned index, enum twin_reason reason)
 }
 
 /* connections.c: what happens less than once per packet. */
-void settle(struct twin *t, uint64_t *meta, uint8_t *frame, const struct facts *f, uint32_t now);
+void settle(struct twin *t, uint64_t *meta, uint8_t *frame, struct facts f, uint32_t now);
 void open_missing4(struct twin *t, unsigned count, uint32_t now);
 void open_missing6(struct twin *t, unsigned count, uint32_t now);
 void sweep_lines(struct twin *t, uint32_t now);

@@ -9,7 +9,7 @@
 
 struct transport { uint16_t source, destination, bytes; uint8_t protocol, event; };
 
-static inline uint16_t be16(const uint8_t *p)
+hot uint16_t be16(const uint8_t *p)
 {
 	uint16_t v;
 
@@ -17,7 +17,7 @@ static inline uint16_t be16(const uint8_t *p)
 	return __builtin_bswap16(v);
 }
 
-static inline uint32_t be32(const uint8_t *p)
+hot uint32_t be32(const uint8_t *p)
 {
 	uint32_t v;
 
@@ -25,7 +25,7 @@ static inline uint32_t be32(const uint8_t *p)
 	return __builtin_bswap32(v);
 }
 
-static inline uint64_t be64(const uint8_t *p)
+hot uint64_t be64(const uint8_t *p)
 {
 	uint64_t v;
 
@@ -42,7 +42,7 @@ struct intake4 {
 	struct packet4 *packets;
 };
 
-static inline struct intake4 intake4_of(struct twin *t)
+hot struct intake4 intake4_of(struct twin *t)
 {
 	return (struct intake4){
 		t->services4, t->service_mask, t->table4, t->line_mask4,
@@ -50,7 +50,7 @@ static inline struct intake4 intake4_of(struct twin *t)
 	};
 }
 
-static inline uint16_t look_up4(const struct intake4 *in, uint64_t key)
+hot uint16_t look_up4(const struct intake4 *in, uint64_t key)
 {
 	uint64_t at = service_hash4(key) & in->service_mask;
 
@@ -63,8 +63,7 @@ static inline uint16_t look_up4(const struct intake4 *in, uint64_t key)
 	}
 }
 
-static inline uint16_t look_up6(const struct twin *t, uint64_t high, uint64_t low,
-				uint64_t transport)
+hot uint16_t look_up6(const struct twin *t, uint64_t high, uint64_t low, uint64_t transport)
 {
 	uint64_t at = service_hash6(high, low, transport) & t->service_mask;
 
@@ -79,8 +78,8 @@ static inline uint16_t look_up6(const struct twin *t, uint64_t high, uint64_t lo
 	}
 }
 
-static inline int parse_transport(const uint8_t *l4, uint32_t bytes, uint8_t protocol,
-				  uint32_t total, struct transport *out)
+hot int parse_transport(const uint8_t *l4, uint32_t bytes, uint8_t protocol, uint32_t total,
+			struct transport *out)
 {
 	uint32_t ports;
 
@@ -103,8 +102,8 @@ static inline int parse_transport(const uint8_t *l4, uint32_t bytes, uint8_t pro
 	return ACCEPTED;
 }
 
-static inline int accept4(const struct intake4 *in, uint8_t *frame, uint32_t offset,
-			  uint32_t length, unsigned index, unsigned place)
+hot int accept4(const struct intake4 *in, uint8_t *frame, uint32_t offset, uint32_t length,
+		unsigned index, unsigned place)
 {
 	struct packet4 *out = &in->packets[place];
 	const uint8_t *ip = frame + offset;
@@ -140,8 +139,8 @@ static inline int accept4(const struct intake4 *in, uint8_t *frame, uint32_t off
 	return ACCEPTED;
 }
 
-static inline int accept6(struct twin *t, uint8_t *frame, uint32_t offset, uint32_t length,
-			  unsigned index, struct packet6 *out)
+hot int accept6(struct twin *t, uint8_t *frame, uint32_t offset, uint32_t length,
+		unsigned index, struct packet6 *out)
 {
 	const uint8_t *ip = frame + offset;
 	struct transport l4;

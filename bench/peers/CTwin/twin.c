@@ -2,8 +2,8 @@
 /* The turn and its passes: Sources/DataPlane's WorkerLoop and ForwarderCore+Batch. */
 #include "parse.h"
 
-static inline unsigned parse(struct twin *t, const struct descriptor *batch, unsigned count,
-			     unsigned *count6)
+hot unsigned parse(struct twin *t, const struct descriptor *batch, unsigned count,
+		   unsigned *count6)
 {
 	const struct intake4 in = intake4_of(t);
 	unsigned accepted = 0;
@@ -36,54 +36,50 @@ static inline unsigned parse(struct twin *t, const struct descriptor *batch, uns
 /* What every hit reads, in locals for a whole batch. */
 struct hits {
 	const struct next_hop *hops;
-	uint32_t hop_count, now;
 	struct counters *counters;
-	const uint8_t *transitions;
-	const uint32_t *timeouts;
-	uint16_t *verdicts;
+	uint32_t hop_count, now;
 };
 
-static inline struct hits hits_of(struct twin *t, uint32_t now)
+hot struct hits hits_of(struct twin *t, uint32_t now)
 {
-	return (struct hits){ t->hops, t->hop_count, now, t->counters, t->transitions, t->timeouts,
-			      t->verdicts };
+	return (struct hits){ t->hops, t->counters, t->hop_count, now };
 }
 
 /* A packet with a record. */
-static inline void hit(const struct hits *h, struct twin *t, uint64_t *record, uint8_t *frame,
-		       const struct facts *f)
+hot void hit(const struct hits *h, struct twin *t, uint64_t *record, uint8_t *frame,
+	     struct facts f)
 {
 	uint64_t meta = *record;
 	uint8_t state = meta >> 16 & 0xf;
 	uint16_t server = (uint16_t)meta;
-	uint8_t transition = h->transitions[f->event * 16 + state];
+	uint8_t transition = t->transitions[f.event * 16 + state];
 
 	if (unlikely(transition & 0x80) || unlikely(expired(meta, h->now)) ||
 	    unlikely(server >= h->hop_count) || unlikely(h->hops[server].status != LIVE)) {
 		settle(t, record, frame, f, h->now);
 		return;
 	}
-	*record = (meta & 0xffffffff) | (uint64_t)(h->now + h->timeouts[state]) << 32;
+	*record = (meta & 0xffffffff) | (uint64_t)(h->now + t->timeouts[state]) << 32;
 	h->counters[server].packets++;
-	h->counters[server].bytes += f->bytes;
+	h->counters[server].bytes += f.bytes;
 	memcpy(frame, &h->hops[server].low, 8);
 	memcpy(frame + 8, &h->hops[server].high, 4);
-	h->verdicts[f->index] = FORWARD;
+	t->verdicts[f.index] = FORWARD;
 }
 
-static inline void forward4(struct twin *t, unsigned count, uint32_t now)
+hot void forward4(struct twin *t, unsigned count, uint32_t now)
 {
 	const struct hits h = hits_of(t, now);
 	unsigned missed = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		struct packet4 p = t->packets4[i];
-		uint64_t *line = p.line;
-		unsigned match = (line[0] == p.key) | (line[1] == p.key) << 1 |
-				 (line[2] == p.key) << 2 | (line[3] == p.key) << 3;
+		const struct packet4 *p = &t->packets4[i];
+		uint64_t key = p->key, *line = p->line;
+		unsigned match = (line[0] == key) | (line[1] == key) << 1 | (line[2] == key) << 2 |
+				 (line[3] == key) << 3;
 
 		if (likely(match))
-			hit(&h, t, line + __builtin_ctz(match) + 4, p.frame, &p.facts);
+			hit(&h, t, line + __builtin_ctz(match) + 4, p->frame, p->facts);
 		else
 			t->misses[missed++] = (uint8_t)i;
 	}
@@ -97,23 +93,23 @@ static __attribute__((noinline)) void forward6(struct twin *t, unsigned count, u
 	unsigned missed = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		struct packet6 p = t->packets6[i];
-		uint64_t *at = p.line;
+		const struct packet6 *p = &t->packets6[i];
+		uint64_t high = p->high, low = p->low, rest = p->transport, *at = p->line;
 
-		if (at[0] != p.high || at[1] != p.low || at[2] != p.transport) {
+		if (at[0] != high || at[1] != low || at[2] != rest) {
 			at += 4;
-			if (at[0] != p.high || at[1] != p.low || at[2] != p.transport) {
+			if (at[0] != high || at[1] != low || at[2] != rest) {
 				t->misses[missed++] = (uint8_t)i;
 				continue;
 			}
 		}
-		hit(&h, t, at + 3, p.frame, &p.facts);
+		hit(&h, t, at + 3, p->frame, p->facts);
 	}
 	if (unlikely(missed))
 		open_missing6(t, missed, now);
 }
 
-static inline uint32_t ring_free(struct ring *r, uint32_t wanted)
+hot uint32_t ring_free(struct ring *r, uint32_t wanted)
 {
 	uint32_t spare = r->mask + 1 - (r->own - r->known);
 
@@ -123,13 +119,13 @@ static inline uint32_t ring_free(struct ring *r, uint32_t wanted)
 	return r->mask + 1 - (r->own - r->known);
 }
 
-static inline void ring_advance(struct ring *r, uint32_t count)
+hot void ring_advance(struct ring *r, uint32_t count)
 {
 	r->own += count;
 	__atomic_store_n(r->shared, r->own, __ATOMIC_RELEASE);
 }
 
-static inline uint32_t ring_row(const struct ring *r, uint32_t limit)
+hot uint32_t ring_row(const struct ring *r, uint32_t limit)
 {
 	uint32_t count = __atomic_load_n(r->kernel, __ATOMIC_ACQUIRE) - r->own;
 	uint32_t to_end = r->mask + 1 - (r->own & r->mask);
@@ -138,7 +134,7 @@ static inline uint32_t ring_row(const struct ring *r, uint32_t limit)
 	return count < to_end ? count : to_end;
 }
 
-static inline void reap(struct twin *t)
+hot void reap(struct twin *t)
 {
 	uint32_t count = ring_row(&t->completion, UINT32_MAX);
 	const uint64_t *from = (uint64_t *)t->completion.slots +
@@ -155,19 +151,18 @@ static inline void reap(struct twin *t)
 	t->completed += count;
 }
 
-static inline void dispatch(struct twin *t, const struct descriptor *batch, uint32_t count)
+hot void dispatch(struct twin *t, const struct descriptor *batch, uint32_t count)
 {
-	struct descriptor *out = t->transmit.slots;
-	uint64_t *spare = t->fill.slots;
+	struct ring out = t->transmit, spare = t->fill;
 	uint32_t sent = 0, dropped = 0;
 
 	ring_free(&t->fill, count);
 	for (uint32_t i = 0; i < count; i++)
 		if (likely(t->verdicts[i] < DROP))
-			out[(t->transmit.own + sent++) & t->transmit.mask] =
+			((struct descriptor *)out.slots)[(out.own + sent++) & out.mask] =
 				(struct descriptor){ batch[i].address, batch[i].length, 0 };
 		else
-			spare[(t->fill.own + dropped++) & t->fill.mask] =
+			((uint64_t *)spare.slots)[(spare.own + dropped++) & spare.mask] =
 				batch[i].address & t->chunk_mask;
 	if (sent)
 		ring_advance(&t->transmit, sent);
