@@ -67,7 +67,8 @@ let package = Package(
       path: "Tests/TestSupport"),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(
-      name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport", "CXDP", "CDirectorABI"]),
+      name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport", "CXDP", "CDirectorABI"],
+      exclude: ["Fixtures"]),
     // The real binary between real hosts, in network namespaces; needs root.
     .testTarget(
       name: "EndToEndTests", dependencies: ["martinet", "AdminAPI", "DataPlane", "TestSupport"]),

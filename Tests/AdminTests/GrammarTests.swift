@@ -87,21 +87,19 @@ import Testing
               address: IPAddress(address)!, ipProtocol: .tcp, port: Port(80)))))
   }
 
-  @Test(arguments: ["lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"])
+  @Test(arguments: ["lblc", "lblcr"])
   func otherSchedulersAreNotAvailable(name: String) {
     #expect(
       refusal("-A -t 192.0.2.1:80 -s \(name)")
         == UsageError(
           "Scheduler or persistence engine not found: \(name) is not available, "
-            + "give -s rr or -s wrr", exitCode: 255))
+            + "give another or none", exitCode: 255))
   }
 
-  @Test func theDefaultSchedulerIsNotAvailable() {
+  @Test func theDefaultSchedulerIsWlc() throws {
     #expect(
-      refusal("-A -t 192.0.2.1:80")
-        == UsageError(
-          "Scheduler or persistence engine not found: the default, wlc, is not available, "
-            + "give -s rr or -s wrr", exitCode: 255))
+      try IpvsadmParser().parse(["-A", "-t", "192.0.2.1:80"])
+        == .change(.addService(service: Self.web, scheduler: .wlc)))
   }
 
   @Test(arguments: [

@@ -17,6 +17,7 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
     desks = try (0..<workers).map {
       try ForwarderDesk(entries: entries, seed: UInt64($0 + 1), now: .now())
     }
+    for desk in desks { desk.forwarder.join(desks.filter { $0 !== desk }.map(\.view)) }
     egressMACAddresses = [.director]
   }
 

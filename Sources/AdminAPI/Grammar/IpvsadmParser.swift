@@ -159,8 +159,8 @@ private struct CommandLineOptions {
     if let scheduler = Scheduler(rawValue: name) { return scheduler }
     let notFound = "Scheduler or persistence engine not found"
     guard missingSchedulers.contains(name) else { throw UsageError(notFound, exitCode: 255) }
-    let cause = scheduler == nil ? "the default, wlc, is not available" : "\(name) is not available"
-    throw UsageError("\(notFound): \(cause), give -s rr or -s wrr", exitCode: 255)
+    throw UsageError(
+      "\(notFound): \(name) is not available, give another or none", exitCode: 255)
   }
 
   /// Direct routing cannot translate ports: as in ipvsadm the service's counts, whatever is given.
@@ -198,6 +198,4 @@ private struct CommandLineOptions {
 }
 
 /// Schedulers that ipvsadm 1.31 names and Martinet has not.
-private let missingSchedulers: Set<String> = [
-  "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh",
-]
+private let missingSchedulers: Set<String> = ["lblc", "lblcr"]

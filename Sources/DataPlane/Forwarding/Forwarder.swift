@@ -49,6 +49,14 @@ public struct Forwarder: ~Copyable {
 
   deinit { core.deallocate() }
 
+  /// Makes the schedulers that count see these workers' connections too. Before the first batch;
+  /// the peers must live as long as this value is used.
+  public func join(_ peers: [ForwarderView]) {
+    precondition(peers.count <= ConnectionLoads.peerLimit)
+    for (place, peer) in peers.enumerated() { core.pointee.loads.peers[place] = peer.loads }
+    core.pointee.loads.peerCount = peers.count
+  }
+
   /// Decides up to `batchLimit` frames and rewrites those that are forwarded in place.
   ///
   /// - Parameters:
@@ -135,6 +143,9 @@ private struct ForwarderLayout {
     var ipv4 = 0
     var ipv6 = 0
     var realServers = 0
+    var loads = 0
+    var peers = 0
+    var overloads = 0
     var cursors = 0
     var counters = 0
     var ipv4Packets = 0
@@ -155,6 +166,9 @@ private struct ForwarderLayout {
       ipv4: section(ipv4Lines * IPv4ConnectionTable.lineBytes),
       ipv6: section(ipv6Lines * IPv6ConnectionTable.lineBytes),
       realServers: section(indices * MemoryLayout<RealServerCounters>.stride),
+      loads: section(indices * MemoryLayout<UInt64>.stride),
+      peers: section(ConnectionLoads.peerLimit * MemoryLayout<UnsafeRawPointer>.stride),
+      overloads: section(indices * MemoryLayout<UInt32>.stride),
       cursors: section(indices * MemoryLayout<SchedulerCursor>.stride),
       counters: section(ForwarderCounter.count * MemoryLayout<UInt64>.stride),
       ipv4Packets: section(batch * MemoryLayout<IPv4Packet>.stride),
@@ -175,6 +189,11 @@ private struct ForwarderLayout {
       ipv6: IPv6ConnectionTable(base: base + sections.ipv6, lineMask: UInt64(ipv6Lines - 1)),
       realServers: (base + sections.realServers).bindMemory(
         to: RealServerCounters.self, capacity: indices),
+      loads: ConnectionLoads(
+        own: (base + sections.loads).bindMemory(to: UInt64.self, capacity: indices),
+        peers: (base + sections.peers).bindMemory(
+          to: UnsafeMutablePointer<UInt64>.self, capacity: ConnectionLoads.peerLimit),
+        overloads: (base + sections.overloads).bindMemory(to: UInt32.self, capacity: indices)),
       cursors: (base + sections.cursors).bindMemory(to: SchedulerCursor.self, capacity: indices),
       counters: CounterBlock(
         base: (base + sections.counters).bindMemory(

@@ -13,7 +13,9 @@ extension ForwarderCore {
     let status = core.pointee.status(of: meta.realServer)
     if isExpired || core.pointee.schedulesAnew(meta, status, facts) {
       guard facts.event.opensConnection else { return drop(core, batch, facts, .noConnection) }
-      guard let realServer = schedule(core, facts.service) else {
+      let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
+      let client = Client(record: record, isIPv6: isIPv6)
+      guard let realServer = schedule(core, facts.service, client) else {
         return drop(core, batch, facts, .noRealServer)
       }
       core.pointee.uncount(meta)
@@ -68,7 +70,9 @@ extension ForwarderCore {
         forwardUnrecorded(core, batch, packet.frame, packet.facts, hash: packet.key)
         continue
       }
-      guard let realServer = choose(core, batch, packet.facts) else { continue }
+      guard let realServer = choose(core, batch, packet.facts, Client(ipv4: packet.key)) else {
+        continue
+      }
       core.pointee.vacate(position.key, position.meta, .ipv4Connections)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.key.pointee = packet.key
@@ -94,7 +98,9 @@ extension ForwarderCore {
           core, batch, packet.frame, packet.facts, hash: key.high ^ key.low ^ key.transport)
         continue
       }
-      guard let realServer = choose(core, batch, packet.facts) else { continue }
+      guard let realServer = choose(core, batch, packet.facts, Client(ipv6: packet.key)) else {
+        continue
+      }
       core.pointee.vacate(position.transport, position.meta, .ipv6Connections)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.store(packet.key)
@@ -106,13 +112,14 @@ extension ForwarderCore {
   /// The real server of a new connection, or nil and the packet is dropped and counted.
   @inline(__always)
   private static func choose(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ facts: PacketFacts
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ facts: PacketFacts,
+    _ client: Client
   ) -> UInt16? {
     guard facts.event.opensConnection else {
       drop(core, batch, facts, .noConnection)
       return nil
     }
-    guard let realServer = schedule(core, facts.service) else {
+    guard let realServer = schedule(core, facts.service, client) else {
       drop(core, batch, facts, .noRealServer)
       return nil
     }
@@ -138,14 +145,13 @@ extension ForwarderCore {
 
   /// The scheduler's choice for `service`, or nil if no real server takes connections.
   private static func schedule(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client
   ) -> UInt16? {
-    let content = core.pointee.content
-    let record = content.pointee.services[Int(service)]
-    guard
-      let position = core.pointee.cursors[Int(service)].schedule(record, content.pointee.members)
-    else { return nil }
-    return content.pointee.members[Int(record.firstMember) &+ position].realServer
+    let decision = Decision(
+      core.pointee.content, service: service, client: client, loads: core.pointee.loads,
+      hashKey: core.pointee.hashKey)
+    guard let position = core.pointee.cursors[Int(service)].schedule(decision) else { return nil }
+    return decision.members[position].realServer
   }
 
   private static func transmit(
@@ -196,31 +202,39 @@ extension ForwarderCore {
   ) -> ConnectionMeta {
     let state = transition(ConnectionState.none.rawValue, facts.event).nextState
     realServers[Int(realServer)].connections &+= 1
-    if ConnectionState.isActive(rawValue: state) {
-      realServers[Int(realServer)].active &+= 1
-    } else {
-      realServers[Int(realServer)].inactive &+= 1
-    }
+    loads.own[Int(realServer)] &+= Self.unit(state)
+    noteOverload(of: realServer)
     let idle = content.pointee.timeouts[Int(state)]
     return ConnectionMeta(
       realServer: realServer, state: state, expiry: now.advanced(byMilliseconds: idle))
   }
 
-  /// A record ends: its real server has one connection less.
-  func uncount(_ meta: ConnectionMeta) {
-    if ConnectionState.isActive(rawValue: meta.state) {
-      realServers[Int(meta.realServer)].active &-= 1
-    } else {
-      realServers[Int(meta.realServer)].inactive &-= 1
+  /// `ip_vs_bind_dest`: the connection that reaches the upper threshold overloads.
+  private func noteOverload(of realServer: UInt16) {
+    let placement = content.pointee.placements[Int(realServer)]
+    let service = content.pointee.services[Int(placement.service)]
+    guard _slowPath(service.isLimited) else { return }
+    let place = Int(service.firstMember &+ placement.position)
+    if content.pointee.members[place].isLimited {
+      _ = loads.isOverloaded(realServer, content.pointee.thresholds[place])
     }
   }
 
+  /// One connection in `ConnectionLoads`' words.
+  private static func unit(_ state: UInt8) -> UInt64 {
+    ConnectionState.isActive(rawValue: state) ? 1 : 1 << 32
+  }
+
+  /// A record ends: its real server has one connection less.
+  func uncount(_ meta: ConnectionMeta) {
+    loads.own[Int(meta.realServer)] &-= Self.unit(meta.state)
+  }
+
   private func recount(_ realServer: UInt16, from old: UInt8, to new: UInt8) {
-    let (wasActive, isActive) =
-      (ConnectionState.isActive(rawValue: old), ConnectionState.isActive(rawValue: new))
-    guard wasActive != isActive else { return }
-    realServers[Int(realServer)].active &+= isActive ? 1 : UInt32.max
-    realServers[Int(realServer)].inactive &+= isActive ? UInt32.max : 1
+    guard ConnectionState.isActive(rawValue: old) != ConnectionState.isActive(rawValue: new) else {
+      return
+    }
+    loads.own[Int(realServer)] &+= Self.unit(new) &- Self.unit(old)
   }
 
   /// Takes an expired record out, so that its entry can be written; a vacant one stays as it is.

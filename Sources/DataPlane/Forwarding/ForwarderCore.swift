@@ -42,6 +42,8 @@ struct ForwarderCore: BitwiseCopyable {
   var ipv6: IPv6ConnectionTable
   /// By `RealServerIndex`, 65 536 of them: an index in a record needs no check.
   var realServers: UnsafeMutablePointer<RealServerCounters>
+  /// Connections by real server, of this worker and the others.
+  var loads: ConnectionLoads
   /// By `ServiceIndex`, 65 536 of them.
   var cursors: UnsafeMutablePointer<SchedulerCursor>
   var counters: CounterBlock

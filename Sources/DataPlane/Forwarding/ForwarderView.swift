@@ -44,12 +44,15 @@ public struct ForwarderView: @unchecked Sendable {
   private let ipv6: IPv6ConnectionTable
   private let realServers: UnsafeMutablePointer<RealServerCounters>
   private let counters: CounterBlock
+  /// `ConnectionLoads.own`.
+  let loads: UnsafeMutablePointer<UInt64>
 
   init(_ core: ForwarderCore) {
     ipv4 = core.ipv4
     ipv6 = core.ipv6
     realServers = core.realServers
     counters = core.counters
+    loads = core.loads.own
   }
 
   public func drops(_ reason: DropReason) -> UInt64 { counters.drops(reason) }
@@ -67,18 +70,16 @@ public struct ForwarderView: @unchecked Sendable {
   public var sweptGeneration: UInt64 { counters.load(.sweptGeneration) }
 
   public func statistics(of index: RealServerIndex) -> RealServerStatistics {
-    let counters = UnsafeMutableRawPointer(realServers + Int(index.rawValue))
-    func load64(_ offset: Int) -> UInt64 {
-      (counters + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
-        .load(ordering: .relaxed)
-    }
-    let records = load64(24)
+    let place = Int(index.rawValue)
+    let counters = UnsafeMutableRawPointer(realServers + place)
+      .assumingMemoryBound(to: UInt64.self)
+    let word = load(loads + place)
     var statistics = RealServerStatistics()
-    statistics.packets = load64(0)
-    statistics.bytes = load64(8)
-    statistics.connections = load64(16)
-    statistics.active = UInt32(truncatingIfNeeded: records)
-    statistics.inactive = UInt32(truncatingIfNeeded: records >> 32)
+    statistics.packets = load(counters)
+    statistics.bytes = load(counters + 1)
+    statistics.connections = load(counters + 2)
+    statistics.active = UInt32(truncatingIfNeeded: ConnectionLoads.active(word))
+    statistics.inactive = UInt32(truncatingIfNeeded: ConnectionLoads.inactive(word))
     return statistics
   }
 

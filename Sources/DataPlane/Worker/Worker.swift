@@ -42,6 +42,9 @@ final class Worker: @unchecked Sendable {
     signals.deallocate()
   }
 
+  /// As `Forwarder.join`; before `start`.
+  func join(_ peers: [ForwarderView]) { context.pointee.join(peers) }
+
   /// Forwards by `snapshot` soon: at the next turn, woken if it sleeps. The caller keeps the
   /// snapshot alive until a later one has been adopted.
   func publish(_ snapshot: Snapshot) {
@@ -127,6 +130,8 @@ struct WorkerThread: ~Copyable {
     self.cpu = cpu
     self.busyPoll = busyPoll
   }
+
+  func join(_ peers: [ForwarderView]) { loop.join(peers) }
 
   /// The thread's body.
   mutating func run() {

@@ -65,6 +65,7 @@ public final class WorkerGroup: Sendable {
           socket: port.sockets[queue].fileDescriptor, forwarder: forwarder,
           cpu: cpus[queue % cpus.count], busyPoll: configuration.busyPoll))
     }
+    for worker in workers { worker.join(workers.filter { $0 !== worker }.map(\.view)) }
     interface = port.description
     self.workers = workers
     state = Mutex(State(port: port))

@@ -52,6 +52,9 @@ public struct WorkerLoop: ~Copyable {
   /// What other threads may read while this value lives.
   public var view: ForwarderView { forwarder.view }
 
+  /// As `Forwarder.join`.
+  func join(_ peers: [ForwarderView]) { forwarder.join(peers) }
+
   /// Forwards by `snapshot` from the next turn on; the caller keeps it alive.
   public func adopt(_ snapshot: Snapshot) { forwarder.adopt(snapshot) }
 

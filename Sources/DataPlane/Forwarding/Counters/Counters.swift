@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// What one worker forwarded to one real server of one service, and how many of its connections
-/// there are; 32 octets, one writer.
+/// What one worker forwarded to one real server of one service; 32 octets, one writer.
 struct RealServerCounters: BitwiseCopyable {
   var packets: UInt64
   /// Octets from the IP header on, as IPVS counts them.
   var bytes: UInt64
   var connections: UInt64
-  /// Records in a state that `ConnectionState.isActive` names, and all others.
-  var active: UInt32
-  var inactive: UInt32
+  private var padding: UInt64 = 0
 }
 
 /// Counters of one worker that belong to no real server.

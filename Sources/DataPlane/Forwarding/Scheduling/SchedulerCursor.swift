@@ -8,24 +8,42 @@ struct SchedulerCursor: BitwiseCopyable {
   var place: UInt32
   /// `mark->cw` of ip_vs_wrr.c.
   var currentWeight: UInt32
+  /// Decisions of `twos` so far.
+  var draws: UInt32 = 0
 
   /// The position of the next real server, or nil if none takes connections.
-  mutating func schedule(
-    _ service: ServiceRecord, _ members: UnsafeMutablePointer<Member>
-  ) -> Int? {
-    let members = members + Int(service.firstMember)
-    return service.scheduler == .wrr
-      ? weightedRoundRobin(service, members) : roundRobin(service, members)
+  mutating func schedule(_ decision: Decision) -> Int? {
+    let needsTable: Bool
+    switch decision.service.scheduler {
+    case .sh, .dh, .mh: needsTable = true
+    default: needsTable = false
+    }
+    if needsTable, decision.service.slotCount == 0 { return nil }
+    switch decision.service.scheduler {
+    case .rr: return roundRobin(decision)
+    case .wrr: return weightedRoundRobin(decision)
+    case .lc: return decision.least(.overhead, isWeighted: false)
+    case .wlc: return decision.least(.overhead)
+    case .sed: return decision.least(.expectedDelay)
+    case .nq: return decision.least(.expectedDelay, prefersIdle: true)
+    case .fo: return decision.first(overflowing: false)
+    case .ovf: return decision.first(overflowing: true)
+    case .dh: return decision.byDestination()
+    case .sh: return decision.bySource()
+    case .mh: return decision.byMaglev()
+    case .twos:
+      draws &+= 1
+      return decision.lesserOfTwo(draw: draws)
+    }
   }
 
   /// `ip_vs_rr_schedule`: the next one after the last choice that takes connections.
-  private mutating func roundRobin(
-    _ service: ServiceRecord, _ members: UnsafeMutablePointer<Member>
-  ) -> Int? {
+  private mutating func roundRobin(_ decision: Decision) -> Int? {
+    let memberCount = decision.service.memberCount
     var candidate = place
-    for _ in 0..<service.memberCount {
-      candidate = candidate >= service.memberCount ? 1 : candidate &+ 1
-      if members[Int(candidate) &- 1].takesConnections {
+    for _ in 0..<memberCount {
+      candidate = candidate >= memberCount ? 1 : candidate &+ 1
+      if decision.accepts(Int(candidate) &- 1) {
         place = candidate
         return Int(candidate) &- 1
       }
@@ -39,19 +57,18 @@ struct SchedulerCursor: BitwiseCopyable {
   /// The kernel walks the list once per step even where every server that heavy is unavailable;
   /// here those steps are taken at once, which chooses the same and bounds a decision to two
   /// walks.
-  private mutating func weightedRoundRobin(
-    _ service: ServiceRecord, _ members: UnsafeMutablePointer<Member>
-  ) -> Int? {
-    let heaviest = service.heaviestAvailable
+  private mutating func weightedRoundRobin(_ decision: Decision) -> Int? {
+    let service = decision.service
+    let heaviest = decision.heaviest
     guard heaviest > 0 else { return nil }
     var candidate = place
     while true {
       while candidate < service.memberCount {
         candidate &+= 1
-        let member = members[Int(candidate) &- 1]
-        if member.takesConnections, member.weight >= currentWeight {
+        let position = Int(candidate) &- 1
+        if decision.members[position].weight >= currentWeight, decision.accepts(position) {
           place = candidate
-          return Int(candidate) &- 1
+          return position
         }
       }
       candidate = 0

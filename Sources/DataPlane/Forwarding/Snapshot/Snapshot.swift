@@ -23,11 +23,12 @@ public final class Snapshot: @unchecked Sendable {
   public init(_ specification: SnapshotSpecification, generation: UInt64) throws(SnapshotError) {
     try Self.validate(specification)
     self.generation = generation
-    let sizes = Sizes(specification)
+    let tables = specification.services.map(SchedulerTable.slots)
+    let sizes = Sizes(specification, slots: tables.reduce(0) { $0 + $1.count })
     memory = .allocate(byteCount: sizes.total, alignment: 64)
     memory.initializeMemory(as: UInt8.self, repeating: 0, count: sizes.total)
     let content = sizes.content(at: memory, generation: generation)
-    Self.fill(content.pointee, from: specification)
+    Self.fill(content.pointee, from: specification, tables)
     self.content = UnsafePointer(content)
   }
 
@@ -55,7 +56,9 @@ public final class Snapshot: @unchecked Sendable {
     }
   }
 
-  private static func fill(_ content: SnapshotContent, from specification: SnapshotSpecification) {
+  private static func fill(
+    _ content: SnapshotContent, from specification: SnapshotSpecification, _ tables: [[UInt16]]
+  ) {
     StateTransition.fillTable(at: content.transitions)
     for state in ConnectionState.allCases {
       // Half the range of a tick bounds what can be compared: 24 days.
@@ -69,12 +72,21 @@ public final class Snapshot: @unchecked Sendable {
         case .retired: .retired
         }
     }
-    var firstMember = 0
-    for service in specification.services {
+    var (firstMember, firstSlot) = (0, 0)
+    for (service, slots) in zip(specification.services, tables) {
       let members = service.realServers.map(Member.init)
       (content.members + firstMember).initialize(from: members, count: members.count)
-      insert(service, members, into: content, firstMember: firstMember)
+      let thresholds = service.realServers.map {
+        Thresholds(upper: $0.upperThreshold, lower: $0.lowerThreshold)
+      }
+      (content.thresholds + firstMember).initialize(from: thresholds, count: thresholds.count)
+      (content.slots + firstSlot).initialize(from: slots, count: slots.count)
+      content.services[Int(service.index.rawValue)] = ServiceRecord(
+        service, members: members, firstMember: firstMember, firstSlot: firstSlot,
+        slotCount: slots.count)
+      insert(service, into: content)
       firstMember += members.count
+      firstSlot += slots.count
       for (position, realServer) in service.realServers.enumerated() {
         content.placements[Int(realServer.index.rawValue)] = Placement(
           service: service.index.rawValue, position: UInt32(position))
@@ -88,12 +100,8 @@ public final class Snapshot: @unchecked Sendable {
   }
 
   private static func insert(
-    _ service: SnapshotSpecification.Service, _ members: [Member], into content: SnapshotContent,
-    firstMember: Int
+    _ service: SnapshotSpecification.Service, into content: SnapshotContent
   ) {
-    content.services[Int(service.index.rawValue)] = ServiceRecord(
-      firstMember: UInt32(firstMember), members: members, revision: service.revision,
-      scheduler: SchedulerCode(service.scheduler))
     let (port, ipProtocol) = (service.key.port.rawValue, service.key.ipProtocol.rawValue)
     switch service.key.address {
     case .v4(let address):
@@ -112,15 +120,17 @@ private struct Sizes {
   private var ipv6Slots = 0
   private var services = 0
   private var members = 0
+  private let slots: Int
   private var realServers = 0
   private(set) var total = 0
 
-  init(_ specification: SnapshotSpecification) {
+  init(_ specification: SnapshotSpecification, slots: Int) {
+    self.slots = slots
     let families = specification.services.count {
       if case .v4 = $0.key.address { true } else { false }
     }
-    ipv4Slots = Self.slots(families)
-    ipv6Slots = Self.slots(specification.services.count - families)
+    ipv4Slots = Self.tableSize(families)
+    ipv6Slots = Self.tableSize(specification.services.count - families)
     services = Int(specification.services.map(\.index.rawValue).max() ?? 0) + 1
     members = specification.services.reduce(0) { $0 + $1.realServers.count }
     let listed = specification.services.lazy.flatMap(\.realServers).map(\.index.rawValue).max() ?? 0
@@ -132,7 +142,7 @@ private struct Sizes {
   }
 
   /// A power of two with at most half of the slots taken.
-  private static func slots(_ count: Int) -> Int {
+  private static func tableSize(_ count: Int) -> Int {
     var slots = 16
     while slots < count * 2 { slots *= 2 }
     return slots
@@ -164,6 +174,7 @@ private struct Sizes {
         slots: section(ipv6Slots, of: IPv6ServiceTable.Slot.self), mask: UInt64(ipv6Slots - 1)),
       services: section(services, of: ServiceRecord.self), serviceCount: services,
       members: section(members, of: Member.self),
+      thresholds: section(members, of: Thresholds.self), slots: section(slots, of: UInt16.self),
       nextHops: section(realServers, of: NextHop.self),
       placements: section(realServers, of: Placement.self), realServerCount: realServers,
       timeouts: section(16, of: UInt32.self),

@@ -42,17 +42,19 @@ struct Member: BitwiseCopyable {
   var realServer: UInt16
   /// Weight above zero and a reachable neighbour.
   var takesConnections: Bool
-  private var padding: UInt8 = 0
+  /// Whether an upper threshold is set.
+  var isLimited: Bool
 
   init(_ realServer: SnapshotSpecification.RealServer) {
     weight = realServer.weight
     self.realServer = realServer.index.rawValue
     takesConnections =
       realServer.weight > 0 && realServer.isResolved && realServer.macAddress != nil
+    isLimited = realServer.upperThreshold != 0
   }
 }
 
-/// One virtual service, 32 octets. All zero where no service has the index.
+/// One virtual service, 40 octets; no hit reads it. All zero where no service has the index.
 struct ServiceRecord: BitwiseCopyable {
   var firstMember: UInt32
   var memberCount: UInt32
@@ -63,43 +65,38 @@ struct ServiceRecord: BitwiseCopyable {
   var firstWeight: UInt32
   /// The greatest weight among those that take connections.
   var heaviestAvailable: UInt32
-  var scheduler: SchedulerCode
+  /// Where its scheduler's table begins, and its length: 0 where there is none.
+  var firstSlot: UInt32
+  var slotCount: UInt16
+  var scheduler: Scheduler
+  var flags: SchedulerFlags
+  var isIPv6: Bool
+  /// Whether one of its real servers has an upper threshold.
+  var isLimited: Bool
   var isInService: Bool
-  private var padding: (UInt16, UInt32) = (0, 0)
+  private var padding: UInt8 = 0
 
+  /// - Parameters:
+  ///   - firstMember: where `members` lie in their section.
+  ///   - firstSlot: where the scheduler's `slotCount` slots lie in theirs.
   init(
-    firstMember: UInt32, members: [Member], revision: UInt32, scheduler: SchedulerCode
+    _ service: SnapshotSpecification.Service, members: [Member], firstMember: Int, firstSlot: Int,
+    slotCount: Int
   ) {
-    self.firstMember = firstMember
-    self.revision = revision
-    self.scheduler = scheduler
+    self.firstMember = UInt32(firstMember)
+    self.firstSlot = UInt32(firstSlot)
+    self.slotCount = UInt16(slotCount)
+    revision = service.revision
+    scheduler = service.scheduler
+    flags = service.flags
+    isIPv6 = if case .v6 = service.key.address { true } else { false }
+    isLimited = members.contains(where: \.isLimited)
     memberCount = UInt32(members.count)
     weightStep = max(1, members.reduce(0) { greatestCommonDivisor($0, $1.weight) })
     let heaviest = members.map(\.weight).max() ?? 0
     firstWeight = heaviest == 0 ? 0 : heaviest - (weightStep - 1)
     heaviestAvailable = members.lazy.filter(\.takesConnections).map(\.weight).max() ?? 0
     isInService = true
-  }
-}
-
-private func greatestCommonDivisor(_ left: UInt32, _ right: UInt32) -> UInt32 {
-  var (left, right) = (left, right)
-  while right != 0 { (left, right) = (right, left % right) }
-  return left
-}
-
-/// `Scheduler` as one octet.
-struct SchedulerCode: RawRepresentable, BitwiseCopyable, Equatable {
-  var rawValue: UInt8
-  @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
-  static let rr = SchedulerCode(rawValue: 0)
-  static let wrr = SchedulerCode(rawValue: 1)
-
-  init(_ scheduler: Scheduler) {
-    switch scheduler {
-    case .rr: self = .rr
-    case .wrr: self = .wrr
-    }
   }
 }
 
@@ -125,7 +122,11 @@ struct SnapshotContent: BitwiseCopyable {
   /// By `ServiceIndex`, `serviceCount` records.
   var services: UnsafeMutablePointer<ServiceRecord>
   var serviceCount: Int
+  /// The services' lists one after the other, and the thresholds of each place.
   var members: UnsafeMutablePointer<Member>
+  var thresholds: UnsafeMutablePointer<Thresholds>
+  /// The schedulers' tables one after the other.
+  var slots: UnsafeMutablePointer<UInt16>
   /// By `RealServerIndex`, `realServerCount` next hops and placements.
   var nextHops: UnsafeMutablePointer<NextHop>
   var placements: UnsafeMutablePointer<Placement>

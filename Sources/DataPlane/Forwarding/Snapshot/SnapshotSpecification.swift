@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The schedulers, by ipvsadm's names.
-public enum Scheduler: String, CaseIterable, Sendable {
-  case rr, wrr
-}
-
 /// All that workers are told: what the control plane fills in and `Snapshot` compiles.
 public struct SnapshotSpecification: Sendable {
   /// What a record of a real server means that is no longer in its service.
@@ -19,6 +14,14 @@ public struct SnapshotSpecification: Sendable {
     public var index: RealServerIndex
     /// 0 takes no new connections (quiescent), as in LVS.
     public var weight: UInt32
+    /// The last weight above zero, by which `mh` gives out its slots.
+    public var lastWeight: UInt32
+    /// What `mh` hashes.
+    public var address: IPAddress
+    /// So many connections overload it (`-x`); 0 for no limit.
+    public var upperThreshold: UInt32
+    /// Below so many it is overloaded no longer (`-y`); 0 stands for three quarters.
+    public var lowerThreshold: UInt32
     /// The last known address; live connections use it even while `isResolved` is false.
     public var macAddress: MACAddress?
     /// Whether the neighbour is reachable now: new connections need it.
@@ -26,11 +29,17 @@ public struct SnapshotSpecification: Sendable {
     public var egress: EgressIndex
 
     public init(
-      index: RealServerIndex, weight: UInt32, macAddress: MACAddress?, isResolved: Bool,
+      index: RealServerIndex, weight: UInt32, lastWeight: UInt32? = nil,
+      address: IPAddress = .v4(IPv4Address(rawValue: 0)), upperThreshold: UInt32 = 0,
+      lowerThreshold: UInt32 = 0, macAddress: MACAddress?, isResolved: Bool,
       egress: EgressIndex = 0
     ) {
       self.index = index
       self.weight = weight
+      self.lastWeight = lastWeight ?? weight
+      self.address = address
+      self.upperThreshold = upperThreshold
+      self.lowerThreshold = lowerThreshold
       self.macAddress = macAddress
       self.isResolved = isResolved
       self.egress = egress
@@ -41,6 +50,7 @@ public struct SnapshotSpecification: Sendable {
     public var index: ServiceIndex
     public var key: VirtualServiceKey
     public var scheduler: Scheduler
+    public var flags: SchedulerFlags
     /// Incremented by one whenever a real server is added, edited or removed or the scheduler
     /// changes, so that workers reset their cursors as LVS does.
     public var revision: UInt32
@@ -48,12 +58,13 @@ public struct SnapshotSpecification: Sendable {
     public var realServers: [RealServer]
 
     public init(
-      index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler, revision: UInt32,
-      realServers: [RealServer]
+      index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler,
+      flags: SchedulerFlags = [], revision: UInt32, realServers: [RealServer]
     ) {
       self.index = index
       self.key = key
       self.scheduler = scheduler
+      self.flags = flags
       self.revision = revision
       self.realServers = realServers
     }

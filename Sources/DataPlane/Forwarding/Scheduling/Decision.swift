@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What schedulers that hash know of a packet.
+struct Client: BitwiseCopyable {
+  /// `addr_fold` in host order.
+  var address: UInt32
+  var port: UInt16
+
+  /// Of an IPv4 connection's key.
+  @inline(__always) init(ipv4 key: UInt64) {
+    address = UInt32(truncatingIfNeeded: key &>> 32)
+    port = UInt16(truncatingIfNeeded: key &>> 16)
+  }
+
+  @inline(__always) init(ipv6 key: IPv6ConnectionKey) {
+    self.init(high: key.high, low: key.low, transport: key.transport)
+  }
+
+  private init(high: UInt64, low: UInt64, transport: UInt64) {
+    address = Self.folded(high, low)
+    port = UInt16(truncatingIfNeeded: transport &>> 16)
+  }
+
+  /// Of the connection whose second word is `record`: its key lies before it.
+  init(record: UnsafeMutablePointer<UInt64>, isIPv6: Bool) {
+    self =
+      isIPv6
+      ? Client(high: record[-3], low: record[-2], transport: record[-1])
+      : Client(ipv4: record[-IPv4ConnectionTable.entriesPerLine])
+  }
+
+  @inline(__always) static func folded(_ high: UInt64, _ low: UInt64) -> UInt32 {
+    let word = high ^ low
+    return UInt32(truncatingIfNeeded: word &>> 32) ^ UInt32(truncatingIfNeeded: word)
+  }
+}
+
+/// One choice of a real server: all that it reads. Positions are places in the service's list.
+///
+/// The rules that need no memory of earlier choices are here, the others in `SchedulerCursor`.
+struct Decision: BitwiseCopyable {
+  let service: ServiceRecord
+  /// The service's part of each section.
+  let members: UnsafeMutablePointer<Member>
+  let thresholds: UnsafeMutablePointer<Thresholds>
+  let slots: UnsafeMutablePointer<UInt16>
+  let loads: ConnectionLoads
+  let client: Client
+  let hashKey: HashKey
+
+  init(
+    _ content: UnsafePointer<SnapshotContent>, service: UInt16, client: Client,
+    loads: ConnectionLoads, hashKey: HashKey
+  ) {
+    let record = content.pointee.services[Int(service)]
+    self.service = record
+    members = content.pointee.members + Int(record.firstMember)
+    thresholds = content.pointee.thresholds + Int(record.firstMember)
+    slots = content.pointee.slots + Int(record.firstSlot)
+    self.loads = loads
+    self.client = client
+    self.hashKey = hashKey
+  }
+
+  @inline(__always) var positions: Range<Int> { 0..<Int(service.memberCount) }
+
+  /// Whether the real server there may get a connection: weight, neighbour, no overload.
+  @inline(__always) func accepts(_ position: Int) -> Bool {
+    let member = members[position]
+    guard member.takesConnections else { return false }
+    return _fastPath(!member.isLimited)
+      || !loads.isOverloaded(member.realServer, thresholds[position])
+  }
+
+  /// The greatest weight among those that accept.
+  var heaviest: UInt32 {
+    guard service.isLimited else { return service.heaviestAvailable }
+    var heaviest: UInt32 = 0
+    for position in positions where accepts(position) {
+      heaviest = max(heaviest, members[position].weight)
+    }
+    return heaviest
+  }
+
+  // MARK: Counts
+
+  /// What a connection count weighs.
+  enum Cost {
+    /// `ip_vs_dest_conn_overhead`: 256 per active connection, 1 per inactive one.
+    case overhead
+    /// Active ones and the one to come: `ip_vs_sed_dest_overhead`.
+    case expectedDelay
+  }
+
+  @inline(__always) private static func cost(_ word: UInt64, _ cost: Cost) -> UInt64 {
+    switch cost {
+    case .overhead: ConnectionLoads.active(word) &<< 8 &+ ConnectionLoads.inactive(word)
+    case .expectedDelay: ConnectionLoads.active(word) &+ 1
+    }
+  }
+
+  /// The first one with the least cost for its weight, compared crosswise: h₁/w₁ > h₂/w₂ where
+  /// h₁w₂ > h₂w₁.
+  ///
+  /// - Parameters:
+  ///   - isWeighted: all weights count as 1 if not.
+  ///   - prefersIdle: the first one without an active connection wins at once.
+  @inline(__always)
+  func least(_ cost: Cost, isWeighted: Bool = true, prefersIdle: Bool = false) -> Int? {
+    var least = -1
+    // Loses against everyone.
+    var (leastCost, leastWeight): (UInt64, UInt64) = (1, 0)
+    for position in positions where accepts(position) {
+      let word = loads.word(members[position].realServer)
+      if prefersIdle, ConnectionLoads.active(word) == 0 { return position }
+      let weight = isWeighted ? UInt64(members[position].weight) : 1
+      let cost = Self.cost(word, cost)
+      if leastCost &* weight > cost &* leastWeight {
+        (least, leastCost, leastWeight) = (position, cost, weight)
+      }
+    }
+    return least < 0 ? nil : least
+  }
+
+  /// `ip_vs_fo_schedule`, and `ip_vs_ovf_schedule`, which leaves out whoever has more active
+  /// connections than weight: the first of the heaviest.
+  @inline(__always)
+  func first(overflowing: Bool) -> Int? {
+    var (first, heaviest): (Int?, UInt32) = (nil, 0)
+    for position in positions where members[position].weight > heaviest && accepts(position) {
+      let member = members[position]
+      if overflowing,
+        ConnectionLoads.active(loads.word(member.realServer)) > UInt64(member.weight)
+      {
+        continue
+      }
+      (first, heaviest) = (position, member.weight)
+    }
+    return first
+  }
+
+  /// `ip_vs_twos_schedule`: two drawn by weight from the kernel's range (0 to the sum, so that
+  /// the first has one chance more), then the one with less overhead for its weight.
+  ///
+  /// - Parameter draw: another number for each decision.
+  func lesserOfTwo(draw: UInt32) -> Int? {
+    var sum: UInt64 = 0
+    for position in positions where accepts(position) { sum &+= UInt64(members[position].weight) }
+    guard sum > 0 else { return nil }
+    let seed = UInt64(client.address) &<< 32 | UInt64(client.port)
+    var (left, right) = (
+      hashKey.hash(seed, UInt64(draw), 1) % (sum &+ 1),
+      hashKey.hash(seed, UInt64(draw), 2) % (sum &+ 1)
+    )
+    var (first, second) = (-1, -1)
+    for position in positions where accepts(position) {
+      let weight = UInt64(members[position].weight)
+      if first < 0 {
+        if left <= weight { first = position } else { left &-= weight }
+      }
+      if second < 0 {
+        if right <= weight { second = position } else { right &-= weight }
+      }
+      if first >= 0, second >= 0 { break }
+    }
+    guard first >= 0, second >= 0 else { return nil }
+    let isSecondLess =
+      overhead(first) &* UInt64(members[second].weight)
+      > overhead(second) &* UInt64(members[first].weight)
+    return isSecondLess ? second : first
+  }
+
+  private func overhead(_ position: Int) -> UInt64 {
+    Self.cost(loads.word(members[position].realServer), .overhead)
+  }
+
+  // MARK: Hashes
+
+  private func accepted(_ slot: UInt32) -> Int? {
+    let position = Int(slots[Int(slot)])
+    return accepts(position) ? position : nil
+  }
+
+  /// `ip_vs_dh_schedule`.
+  func byDestination() -> Int? { accepted(0) }
+
+  /// `ip_vs_sh_schedule`, `ip_vs_sh_get_fallback`.
+  func bySource() -> Int? {
+    let size = SchedulerTable.sourceHashSlots
+    let port = service.flags.contains(.port) ? UInt32(client.port) : 0
+    let slot = SchedulerTable.hash32(client.address &+ port)
+    if let position = accepted(slot) { return position }
+    guard service.flags.contains(.fallback), service.heaviestAvailable > 0 else { return nil }
+    for offset in 0..<size {
+      if let position = accepted((slot &+ slot &+ offset) % size) { return position }
+    }
+    return nil
+  }
+
+  /// `ip_vs_mh_schedule`, `ip_vs_mh_get_fallback`.
+  func byMaglev() -> Int? {
+    let size = SchedulerTable.maglevSlots
+    let port = service.flags.contains(.port) ? client.port : 0
+    func slot(_ offset: UInt32) -> UInt32 {
+      SchedulerTable.maglevHash(key: SchedulerTable.offsetKey, client.address, port, offset) % size
+    }
+    let first = slot(0)
+    if let position = accepted(first) { return position }
+    guard service.flags.contains(.fallback), service.heaviestAvailable > 0 else { return nil }
+    for offset in 0..<size {
+      if let position = accepted(slot((first &+ offset) % size)) { return position }
+    }
+    return nil
+  }
+}
