@@ -63,7 +63,7 @@ let package = Package(
 
     // Packet builder, simulated kernel, namespaces, requirements, seeds.
     .target(
-      name: "TestSupport", dependencies: ["DataPlane", "ControlPlane", "CTestSupport"],
+      name: "TestSupport", dependencies: ["DataPlane", "ControlPlane", "AdminAPI", "CTestSupport"],
       path: "Tests/TestSupport"),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(

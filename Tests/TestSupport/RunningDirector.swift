@@ -2,24 +2,23 @@
 import AdminAPI
 import DataPlane
 import Foundation
-import TestSupport
 
 /// `martinet run` on a host of the test network, and the operator's commands to it.
-final class RunningDirector {
-  let host: Machine
-  let process: Child
-  let controlPath: String
+public final class RunningDirector {
+  public let host: Machine
+  public let process: Child
+  public let controlPath: String
   private let folder: String
 
   /// The executable that was built with these tests.
-  static let executable: String = {
+  public static let executable: String = {
     let tests = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     return URL(fileURLWithPath: tests ?? "").deletingLastPathComponent()
       .appendingPathComponent("martinet").path
   }()
 
   /// Starts it and waits until it answers; throws what it said if it does not.
-  init(on host: Machine, _ arguments: [String] = ["--copy"]) throws {
+  public init(on host: Machine, _ arguments: [String] = ["--copy"]) throws {
     self.host = host
     folder = NSTemporaryDirectory() + "martinet-test-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -42,26 +41,26 @@ final class RunningDirector {
     try? FileManager.default.removeItem(atPath: folder)
   }
 
-  static func command(_ arguments: [String], control: String) -> [String] {
+  public static func command(_ arguments: [String], control: String) -> [String] {
     [executable, "run", "--interface", "lan0", "--control", control] + arguments
   }
 
   /// Runs the program under the name `ipvsadm`, arguments separated by spaces.
-  func finish(_ arguments: String) throws -> (ending: Child.Ending, output: String) {
+  public func finish(_ arguments: String) throws -> (ending: Child.Ending, output: String) {
     try host.finish(
       [folder + "/ipvsadm"] + arguments.split(separator: " ").map(String.init),
       environment: ["MARTINET_CONTROL": controlPath])
   }
 
   @discardableResult
-  func ipvsadm(_ arguments: String) throws -> String {
+  public func ipvsadm(_ arguments: String) throws -> String {
     let (ending, output) = try finish(arguments)
     guard ending == .exit(0) else { throw Failure("ipvsadm \(arguments): \(ending)\n\(output)") }
     return output
   }
 
   /// A service with real servers, ready when each of them resolves.
-  func serve(_ service: String, scheduler: String = "rr", _ realServers: [String]) throws {
+  public func serve(_ service: String, scheduler: String = "rr", _ realServers: [String]) throws {
     try ipvsadm("-A \(service) -s \(scheduler)")
     for realServer in realServers { try ipvsadm("-a \(service) -r \(realServer)") }
     let resolved = try waitUntil { try realServersOf(service).allSatisfy(\.isResolved) }
@@ -69,12 +68,12 @@ final class RunningDirector {
   }
 
   /// The table as the JSON API gives it.
-  func table() throws -> TableReport {
+  public func table() throws -> TableReport {
     try JSONDecoder().decode(TableReport.self, from: Data(get("services").utf8))
   }
 
   /// Real servers of `-t VIP:80` and the like, by address.
-  func realServersOf(_ service: String) throws -> [RealServerReport] {
+  public func realServersOf(_ service: String) throws -> [RealServerReport] {
     let isUDP = service.hasPrefix("-u")
     let name = service.dropFirst(3)
     return try table().services
@@ -90,7 +89,7 @@ final class RunningDirector {
   }
 
   /// A document of the JSON API.
-  func get(_ path: String) throws -> String {
+  public func get(_ path: String) throws -> String {
     let (ending, output) = try host.finish(
       ["curl", "-sS", "-m", "5", "--unix-socket", controlPath, "http://director/v1/\(path)"])
     guard ending == .exit(0) else { throw Failure("GET \(path): \(output)") }
@@ -98,13 +97,13 @@ final class RunningDirector {
   }
 
   /// Whether the kernel shows an XDP program on the interface.
-  var isAttached: Bool {
+  public var isAttached: Bool {
     get throws { try host.run("ip -d link show lan0").contains("prog/xdp") }
   }
 }
 
 /// Every number that stands under `key` anywhere in a JSON document.
-func numbers(_ key: String, in json: String) throws -> [Int] {
+public func numbers(_ key: String, in json: String) throws -> [Int] {
   func search(_ value: Any) -> [Int] {
     switch value {
     case let object as [String: Any]:
