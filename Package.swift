@@ -72,6 +72,8 @@ let package = Package(
     // The real binary between real hosts, in network namespaces; needs root.
     .testTarget(
       name: "EndToEndTests", dependencies: ["martinet", "AdminAPI", "DataPlane", "TestSupport"]),
+    // Frame by frame against the kernel's IPVS in user-mode Linux; needs root.
+    .testTarget(name: "OracleTests", dependencies: ["martinet", "DataPlane", "TestSupport"]),
     // The habits of design and style that can be read off the sources.
     .testTarget(name: "TidyTests"),
     .testTarget(name: "ControlPlaneTests", dependencies: ["ControlPlane", "TestSupport"]),

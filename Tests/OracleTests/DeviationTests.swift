@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Foundation
+import TestSupport
+import Testing
+
+/// Every difference that the README lists shows, and just so, against a kernel with its default
+/// settings.
+extension Oracle {
+  @Suite(.serialized) struct DeviationTests {
+    private static let web = "-t \(TwoDirectors.vip):80"
+    private static let names = "-u \(TwoDirectors.vip):53"
+
+    @Test func theReadmeListsThem() throws {
+      let readme = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../README.md").standardized
+      let rows = try String(contentsOf: readme, encoding: .utf8).split(separator: "\n")
+      for deviation in Deviation.allCases {
+        #expect(rows.contains { $0.hasPrefix("| \(deviation.rawValue) | ") }, "\(deviation)")
+      }
+    }
+
+    @Test func ofSegments() throws {
+      let pair = try TwoDirectors()
+      func packet(_ port: UInt16, _ flags: TCPFlags = .syn) -> PacketBuilder {
+        TwoDirectors.packet(from: port, flags: flags)
+      }
+      try pair.ipvsadm("-A \(Self.web) -s rr")
+      try pair.show(.noRealServer, packet(1), kernel: .portUnreachable, martinet: .nothing)
+      try pair.ipvsadm("-a \(Self.web) -r 192.168.2.151")
+      try pair.show(.noConnection, packet(1, .ack), kernel: .reset, martinet: .nothing)
+      try pair.show(
+        .timeToLive, packet(2).with { $0.timeToLive = 2 }, kernel: .to(151, hops: 1),
+        martinet: .to(151))
+      for port in UInt16(10)...13 {
+        try pair.agree(packet(port), on: 151)
+        try pair.agree(packet(port, .ack), on: 151)
+      }
+      try pair.agree(packet(10, [.fin, .ack]), on: 151)
+      try pair.agree(packet(13, .rst), on: 151)
+      try pair.compareTables()
+      try pair.show(
+        .timeToLive, packet(2).with { $0.timeToLive = 1 }, kernel: .timeExceeded,
+        martinet: .to(151))
+      try pair.show(.clientPort20, packet(20), kernel: .reset, martinet: .to(151))
+
+      try pair.ipvsadm("-e \(Self.web) -r 192.168.2.151 -w 0")
+      try pair.ipvsadm("-a \(Self.web) -r 192.168.2.152")
+      try pair.show(
+        .synWithReset, packet(13, [.syn, .rst]), kernel: .nothing, martinet: .to(151))
+      try pair.show(
+        .reusedInFinWait, packet(10), kernel: .to(151, hops: 1), martinet: .to(152))
+      try pair.show(.synToQuiesced, packet(11), kernel: .to(151, hops: 1), martinet: .to(152))
+      try pair.agree(packet(12, .ack), on: 151)
+      try pair.ipvsadm("-d \(Self.web) -r 192.168.2.151")
+      try pair.agree(packet(12, .ack), on: nil)
+      try pair.show(.synToRemoved, packet(12), kernel: .nothing, martinet: .to(152))
+    }
+
+    @Test func ofDatagrams() throws {
+      let pair = try TwoDirectors()
+      func query(_ port: UInt16) -> PacketBuilder {
+        TwoDirectors.packet(.udp, from: port, to: 53).with {
+          $0.payload = Array(0..<40)
+          $0.fragmentField = 0
+        }
+      }
+      try pair.ipvsadm("-A \(Self.names) -s rr")
+      try pair.ipvsadm("-a \(Self.names) -r 192.168.2.151")
+      try pair.agree(query(30), on: 151)
+      try pair.compareTables()
+      let whole = query(30).frame
+      let first = try pair.send(Self.part(of: whole, from: 0, octets: 24, isLast: false))
+      #expect(first.kernel == .nothing && first.martinet == .nothing, "\(first)")
+      let last = try pair.send(Self.part(of: whole, from: 24, octets: 24, isLast: true))
+      #expect(last.martinet == .nothing, "\(Deviation.fragments)")
+      // The kernel sends what it reassembled in fragments of the size they came in.
+      let forwarded = try #require(last.kernel.otherFrames, "\(last.kernel)")
+      #expect(forwarded.allSatisfy { $0.starts(with: Lan.mac(151).octets) })
+      #expect(forwarded.flatMap { $0.dropFirst(34) } == Array(whole.dropFirst(34)))
+
+      try pair.ipvsadm("-a \(Self.names) -r 192.168.2.152")
+      try pair.ipvsadm("-d \(Self.names) -r 192.168.2.151")
+      try pair.show(.datagramToRemoved, query(30), kernel: .nothing, martinet: .to(152))
+      // Nobody has this address. It comes first, because it was added last.
+      try pair.ipvsadm("-a \(Self.names) -r 192.168.2.160")
+      try pair.show(.unresolved, query(31), kernel: .nothing, martinet: .to(152))
+    }
+
+    /// A fragment of an untagged frame's IP packet (RFC 791 §3.2), `offset` and `octets` behind the
+    /// header.
+    private static func part(
+      of frame: [UInt8], from offset: Int, octets: Int, isLast: Bool
+    ) -> [UInt8] {
+      var header = Array(frame[14..<34])
+      header.replaceSubrange(2..<4, with: bigEndian(UInt16(20 + octets)))
+      header.replaceSubrange(6..<8, with: bigEndian(UInt16(offset / 8) | (isLast ? 0 : 0x2000)))
+      header.replaceSubrange(10..<12, with: [0, 0])
+      header.replaceSubrange(10..<12, with: bigEndian(internetChecksum(header)))
+      return frame[..<14] + header + frame[(34 + offset)..<(34 + offset + octets)]
+    }
+  }
+}
+
+extension Outcome {
+  /// To the real server with this last number.
+  fileprivate static func to(_ realServer: UInt8, hops: Int = 0) -> Outcome {
+    .forwarded(to: realServer, hops: hops)
+  }
+
+  fileprivate var otherFrames: [[UInt8]]? {
+    if case .other(let frames) = self { frames } else { nil }
+  }
+}
+
+extension TwoDirectors {
+  /// A deviation is there as described.
+  fileprivate func show(
+    _ deviation: Deviation, _ packet: PacketBuilder, kernel: Outcome, martinet: Outcome,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let outcomes = try send(packet)
+    #expect(outcomes.kernel == kernel, "\(deviation): kernel", sourceLocation: sourceLocation)
+    #expect(outcomes.martinet == martinet, "\(deviation): Martinet", sourceLocation: sourceLocation)
+  }
+
+  /// Both send a packet to this real server, or drop it.
+  fileprivate func agree(
+    _ packet: PacketBuilder, on realServer: UInt8?,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let outcomes = try send(packet)
+    let expected = realServer.map { Outcome.to($0) } ?? .nothing
+    #expect(outcomes.kernel.isSame(as: expected), sourceLocation: sourceLocation)
+    #expect(outcomes.martinet == expected, sourceLocation: sourceLocation)
+  }
+}
