@@ -7,16 +7,18 @@ extension Director {
   /// Carries out a command; `settle()` makes the workers act on it.
   func apply(_ command: Command) throws(DirectorError) {
     switch command {
-    case .addService(let service, let scheduler):
-      try addService(ServiceConfiguration(key: service, scheduler: scheduler))
-    case .editService(let service, let scheduler):
-      try editService(ServiceConfiguration(key: service, scheduler: scheduler))
+    case .addService(let service, let scheduler, let flags):
+      try addService(
+        ServiceConfiguration(key: service, scheduler: scheduler, flags: flags ?? []))
+    case .editService(let service, let scheduler, let flags):
+      try editService(
+        ServiceConfiguration(key: service, scheduler: scheduler, flags: flags ?? []))
     case .deleteService(let service):
       try deleteService(service)
-    case .addRealServer(let service, let server, let weight):
-      try addRealServer(RealServerConfiguration(server, weight: weight), to: service)
-    case .editRealServer(let service, let server, let weight):
-      try editRealServer(RealServerConfiguration(server, weight: weight), of: service)
+    case .addRealServer(let service, let server, let weight, let thresholds):
+      try addRealServer(RealServerConfiguration(server, weight, thresholds), to: service)
+    case .editRealServer(let service, let server, let weight, let thresholds):
+      try editRealServer(RealServerConfiguration(server, weight, thresholds), of: service)
     case .deleteRealServer(let service, let server):
       try deleteRealServer(server.address, port: server.port, from: service)
     case .clear:
@@ -31,8 +33,12 @@ extension Director {
 }
 
 extension RealServerConfiguration {
-  fileprivate init(_ server: RealServerAddress, weight: UInt32) {
-    self.init(address: server.address, port: server.port, weight: weight)
+  fileprivate init(
+    _ server: RealServerAddress, _ weight: UInt32, _ thresholds: ConnectionThresholds?
+  ) {
+    self.init(
+      address: server.address, port: server.port, weight: weight,
+      upperThreshold: thresholds?.upper ?? 0, lowerThreshold: thresholds?.lower ?? 0)
   }
 }
 
@@ -68,8 +74,8 @@ extension ServiceReport {
   init(_ status: ServiceStatus) {
     self.init(
       service: status.configuration.key, scheduler: status.configuration.scheduler,
-      statistics: Counters(status.statistics), rates: Counters(status.rates),
-      realServers: status.realServers.map(RealServerReport.init))
+      flags: status.configuration.flags, statistics: Counters(status.statistics),
+      rates: Counters(status.rates), realServers: status.realServers.map(RealServerReport.init))
   }
 }
 
@@ -78,7 +84,10 @@ extension RealServerReport {
     self.init(
       realServer: RealServerAddress(
         address: status.configuration.address, port: status.configuration.port),
-      weight: status.configuration.weight, activeConnections: status.activeConnections,
+      weight: status.configuration.weight,
+      thresholds: ConnectionThresholds(
+        upper: status.configuration.upperThreshold, lower: status.configuration.lowerThreshold),
+      activeConnections: status.activeConnections,
       inactiveConnections: status.inactiveConnections, isResolved: status.neighbor.isResolved,
       macAddress: status.neighbor.macAddress, statistics: Counters(status.statistics),
       rates: Counters(status.rates))

@@ -56,7 +56,8 @@ struct Routes: Sendable {
       return try Response(.ok, TableReport(connectionCapacity: capacity, services: services))
     case .POST:
       let body: ServiceRequest = try decode(request)
-      try await apply(.addService(service: body.service, scheduler: body.scheduler))
+      try await apply(
+        .addService(service: body.service, scheduler: body.scheduler, flags: body.flags))
       return try Response(.created, try await report(of: body.service))
     case .DELETE:
       try await apply(.clear)
@@ -86,7 +87,8 @@ struct Routes: Sendable {
     case .GET: break
     case .PATCH:
       let body: ServiceChange = try decode(request)
-      try await apply(.editService(service: key, scheduler: body.scheduler))
+      try await apply(
+        .editService(service: key, scheduler: body.scheduler, flags: body.flags))
     case .DELETE:
       try await apply(.deleteService(service: key))
       return .done
@@ -103,7 +105,9 @@ struct Routes: Sendable {
     case .POST:
       let body: RealServerRequest = try decode(request)
       try await apply(
-        .addRealServer(service: key, realServer: body.realServer, weight: body.weight))
+        .addRealServer(
+          service: key, realServer: body.realServer, weight: body.weight,
+          thresholds: body.thresholds))
       return try Response(.created, try await report(of: body.realServer, in: key))
     default: throw notAllowed
     }
@@ -116,7 +120,9 @@ struct Routes: Sendable {
     case .GET: break
     case .PATCH:
       let body: RealServerChange = try decode(request)
-      try await apply(.editRealServer(service: key, realServer: server, weight: body.weight))
+      try await apply(
+        .editRealServer(
+          service: key, realServer: server, weight: body.weight, thresholds: body.thresholds))
     case .DELETE:
       try await apply(.deleteRealServer(service: key, realServer: server))
       return .done

@@ -107,10 +107,10 @@ import Testing
   /// What the director may take for granted of a command line.
   private func check(_ command: Command, _ comment: Comment?) {
     switch command {
-    case .addService(let service, _), .editService(let service, _):
+    case .addService(let service, _, _), .editService(let service, _, _):
       #expect(service.port != Port(0), comment)
-    case .addRealServer(let service, let server, let weight),
-      .editRealServer(let service, let server, let weight):
+    case .addRealServer(let service, let server, let weight, _),
+      .editRealServer(let service, let server, let weight, _):
       #expect(weight <= 2_147_483_647 && server.port == service.port, comment)
     case .setTimeouts(let timeouts):
       #expect(max(timeouts.tcp, timeouts.tcpFin, timeouts.udp) <= 86_400 * 31, comment)

@@ -37,6 +37,17 @@ import Testing
         "--edit-service --tcp-service=192.0.2.1:80 -s=wrr",
         .editService(service: web, scheduler: .wrr)
       ),
+      (
+        "-At 192.0.2.1:80 -b mh-port,flag-1 -s mh",
+        .addService(service: web, scheduler: .mh, flags: [.fallback, .port])
+      ),
+      ("-Et 192.0.2.1:80", .editService(service: web, scheduler: .wlc)),
+      (
+        "-a -t 192.0.2.1:80 -r 192.0.2.2 -x 10 -y 5",
+        .addRealServer(
+          service: web, realServer: server, weight: 1,
+          thresholds: ConnectionThresholds(upper: 10, lower: 5))
+      ),
       ("-Du 192.0.2.1:domain", .deleteService(service: dns)),
       (
         "-a -t 192.0.2.1:80 -r 192.0.2.2",
@@ -112,8 +123,6 @@ import Testing
     ("-A -t 192.0.2.1:80 -s rr -p 300 -M 255.255.255.0", "-p: persistence is not available"),
     ("-A -t 192.0.2.1:80 -s rr --pe sip", "--pe: persistence is not available"),
     ("-A -u 192.0.2.1:53 -s rr -o", "-o: one-packet scheduling is not available"),
-    ("-A -u 192.0.2.1:53 -s rr -b sh-port", "-b: rr and wrr have no scheduler flags"),
-    ("-a -t 192.0.2.1:80 -r 192.0.2.2 -x 9", "-x: connection thresholds are not available"),
     ("-L --daemon", "--daemon: connection synchronization is not available"),
     ("--start-daemon master", "--start-daemon: connection synchronization is not available"),
   ])
@@ -134,7 +143,7 @@ import Testing
     ("-C\n-Ln\n", "line 2: only commands that change the table can be restored", 2),
     ("-R\n", "line 1: only commands that change the table can be restored", 2),
     (
-      "-C\n\n-C -x 3", "line 3: -x: connection thresholds are not available: leave the option out",
+      "-C\n\n-C -o", "line 3: -o: one-packet scheduling is not available: leave the option out",
       2
     ),
     (

@@ -3,11 +3,19 @@ import DataPlane
 
 /// A change of the director's state: what ipvsadm's commands and the API's methods come down to.
 public enum Command: Hashable, Sendable, Codable {
-  case addService(service: VirtualServiceKey, scheduler: Scheduler)
-  case editService(service: VirtualServiceKey, scheduler: Scheduler)
+  /// `flags`: none where they are left out.
+  case addService(
+    service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags? = nil)
+  case editService(
+    service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags? = nil)
   case deleteService(service: VirtualServiceKey)
-  case addRealServer(service: VirtualServiceKey, realServer: RealServerAddress, weight: UInt32)
-  case editRealServer(service: VirtualServiceKey, realServer: RealServerAddress, weight: UInt32)
+  /// `thresholds`: no limit where they are left out.
+  case addRealServer(
+    service: VirtualServiceKey, realServer: RealServerAddress, weight: UInt32,
+    thresholds: ConnectionThresholds? = nil)
+  case editRealServer(
+    service: VirtualServiceKey, realServer: RealServerAddress, weight: UInt32,
+    thresholds: ConnectionThresholds? = nil)
   case deleteRealServer(service: VirtualServiceKey, realServer: RealServerAddress)
   case clear
   /// Counts one service's statistics anew, or all.
@@ -27,6 +35,19 @@ public struct RealServerAddress: Hashable, Comparable, Sendable, Codable {
 
   public static func < (left: Self, right: Self) -> Bool {
     (left.address, left.port) < (right.address, right.port)
+  }
+}
+
+/// A real server's limits of connections: at `upper` it is overloaded and gets no new ones, below
+/// `lower`, or three quarters of `upper` where that is 0, it is overloaded no longer. An `upper` of
+/// 0 is no limit.
+public struct ConnectionThresholds: Hashable, Sendable, Codable {
+  public var upper: UInt32
+  public var lower: UInt32
+
+  public init(upper: UInt32 = 0, lower: UInt32 = 0) {
+    self.upper = upper
+    self.lower = lower
   }
 }
 

@@ -33,17 +33,20 @@ public struct TableReport: Hashable, Sendable, Codable {
 public struct ServiceReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var scheduler: Scheduler
+  public var flags: SchedulerFlags
   public var statistics: Counters
   public var rates: Counters
   /// In the scheduler's order: the one added last comes first, as in LVS.
   public var realServers: [RealServerReport]
 
   public init(
-    service: VirtualServiceKey, scheduler: Scheduler, statistics: Counters = Counters(),
-    rates: Counters = Counters(), realServers: [RealServerReport] = []
+    service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
+    statistics: Counters = Counters(), rates: Counters = Counters(),
+    realServers: [RealServerReport] = []
   ) {
     self.service = service
     self.scheduler = scheduler
+    self.flags = flags
     self.statistics = statistics
     self.rates = rates
     self.realServers = realServers
@@ -54,6 +57,7 @@ public struct ServiceReport: Hashable, Sendable, Codable {
 public struct RealServerReport: Hashable, Sendable, Codable {
   public var realServer: RealServerAddress
   public var weight: UInt32
+  public var thresholds: ConnectionThresholds
   public var activeConnections: UInt64
   public var inactiveConnections: UInt64
   /// Whether the neighbour answers: without it a real server gets no new connections.
@@ -64,12 +68,14 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   public var rates: Counters
 
   public init(
-    realServer: RealServerAddress, weight: UInt32, activeConnections: UInt64 = 0,
+    realServer: RealServerAddress, weight: UInt32,
+    thresholds: ConnectionThresholds = ConnectionThresholds(), activeConnections: UInt64 = 0,
     inactiveConnections: UInt64 = 0, isResolved: Bool, macAddress: MACAddress?,
     statistics: Counters = Counters(), rates: Counters = Counters()
   ) {
     self.realServer = realServer
     self.weight = weight
+    self.thresholds = thresholds
     self.activeConnections = activeConnections
     self.inactiveConnections = inactiveConnections
     self.isResolved = isResolved

@@ -5,20 +5,28 @@ import DataPlane
 public struct ServiceRequest: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var scheduler: Scheduler
+  /// None where they are left out.
+  public var flags: SchedulerFlags?
 }
 
 /// `PATCH /v1/services/{protocol}/{address}/{port}`.
 public struct ServiceChange: Hashable, Sendable, Codable {
   public var scheduler: Scheduler
+  /// None where they are left out.
+  public var flags: SchedulerFlags?
 }
 
 /// `POST /v1/services/{protocol}/{address}/{port}/real-servers`.
 public struct RealServerRequest: Hashable, Sendable, Codable {
   public var realServer: RealServerAddress
   public var weight: UInt32
+  /// No limit where they are left out.
+  public var thresholds: ConnectionThresholds?
 }
 
 /// `PATCH /v1/services/{protocol}/{address}/{port}/real-servers/{address}/{port}`.
 public struct RealServerChange: Hashable, Sendable, Codable {
   public var weight: UInt32
+  /// No limit where they are left out.
+  public var thresholds: ConnectionThresholds?
 }

@@ -3,6 +3,32 @@ import DataPlane
 
 extension Scheduler: Codable {}
 
+/// A list of `fallback`, `port` and `flag-3`.
+extension SchedulerFlags: Codable {
+  private static let names: [(name: String, flag: SchedulerFlags)] = [
+    ("fallback", .fallback), ("port", .port), ("flag-3", .third),
+  ]
+
+  public init(from decoder: any Decoder) throws {
+    var container = try decoder.unkeyedContainer()
+    self = []
+    while !container.isAtEnd {
+      let name = try container.decode(String.self)
+      guard let flag = Self.names.first(where: { $0.name == name })?.flag else {
+        throw DecodingError.dataCorruptedError(
+          in: container,
+          debugDescription: "\(name.debugDescription) is not a flag: give fallback or port")
+      }
+      insert(flag)
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.unkeyedContainer()
+    for (name, flag) in Self.names where contains(flag) { try container.encode(name) }
+  }
+}
+
 extension IPAddress: Codable {
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()

@@ -26,5 +26,6 @@ public enum Listing: Hashable, Sendable {
     /// `--stats` and `--rate`; `isExact` writes numbers in full.
     case statistics(isExact: Bool)
     case rates(isExact: Bool)
+    case thresholds
   }
 }

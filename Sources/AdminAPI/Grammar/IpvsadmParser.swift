@@ -49,7 +49,10 @@ private struct CommandLineOptions {
   var service: HostAndPort?
   var realServer: HostAndPort?
   var scheduler: String?
+  var flagNames = ""
   var weight: UInt32 = 1
+  var upperThreshold: UInt32 = 0
+  var lowerThreshold: UInt32 = 0
 
   init(command: CommandName, names: NameService) {
     self.command = command
@@ -95,13 +98,24 @@ private struct CommandLineOptions {
     case .scheduler:
       scheduler = found.argument
     case .weight:
-      guard let number = Int32(found.argument), number >= 0 else {
-        throw UsageError("illegal weight specified")
-      }
-      weight = UInt32(number)
-    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .nosort, .exact:
+      weight = try number(found.argument, "weight")
+    case .upperThreshold:
+      upperThreshold = try number(found.argument, "u_threshold")
+    case .lowerThreshold:
+      lowerThreshold = try number(found.argument, "l_threshold")
+    case .schedulerFlags:
+      flagNames = found.argument
+    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .thresholds, .nosort, .exact:
       break
     }
+  }
+
+  /// 0…2147483647.
+  private func number(_ text: String, _ name: String) throws(UsageError) -> UInt32 {
+    guard let number = Int32(text), number >= 0 else {
+      throw UsageError("illegal \(name) specified")
+    }
+    return UInt32(number)
   }
 
   func invocation(leftovers: [String]) throws(UsageError) -> Invocation {
@@ -116,17 +130,25 @@ private struct CommandLineOptions {
       timeouts.udp = try seconds(leftovers.removeFirst())
     }
     if let word = leftovers.first { throw UsageError("unexpected argument \(word)") }
+    // ipvsadm looks at flags before it looks whether the command takes any.
+    let flags = try SchedulerFlags(ipvsadm: flagNames, for: scheduler ?? "wlc")
     try OptionRules.check(given, for: command)
     switch command {
-    case .add: return .change(.addService(service: try serviceKey(), scheduler: try chosen()))
-    case .edit: return .change(.editService(service: try serviceKey(), scheduler: try chosen()))
+    case .add:
+      return .change(
+        .addService(service: try serviceKey(), scheduler: try chosen(), flags: flags))
+    case .edit:
+      return .change(
+        .editService(service: try serviceKey(), scheduler: try chosen(), flags: flags))
     case .delete: return .change(.deleteService(service: key!))
     case .addServer:
       return .change(
-        .addRealServer(service: key!, realServer: try forwardedServer(), weight: weight))
+        .addRealServer(
+          service: key!, realServer: try forwardedServer(), weight: weight, thresholds: thresholds))
     case .editServer:
       return .change(
-        .editRealServer(service: key!, realServer: try forwardedServer(), weight: weight))
+        .editRealServer(
+          service: key!, realServer: try forwardedServer(), weight: weight, thresholds: thresholds))
     case .deleteServer:
       let server = RealServerAddress(
         address: realServer!.address, port: realServer!.port ?? key!.port)
@@ -145,6 +167,11 @@ private struct CommandLineOptions {
     service.map {
       VirtualServiceKey(address: $0.address, ipProtocol: ipProtocol, port: $0.port ?? Port(0))
     }
+  }
+
+  private var thresholds: ConnectionThresholds? {
+    upperThreshold == 0 && lowerThreshold == 0
+      ? nil : ConnectionThresholds(upper: upperThreshold, lower: lowerThreshold)
   }
 
   private func serviceKey() throws(UsageError) -> VirtualServiceKey {
@@ -175,7 +202,7 @@ private struct CommandLineOptions {
 
   private func listing() throws(UsageError) -> Listing {
     let isReport = given.contains(.connection) || given.contains(.timeout)
-    guard !isReport || !given.contains(.stats) && !given.contains(.rate) else {
+    guard !isReport || given.isDisjoint(with: [.stats, .rate, .thresholds]) else {
       throw UsageError("options conflicts in the list command")
     }
     if given.contains(.connection) { return .connections }
@@ -184,7 +211,8 @@ private struct CommandLineOptions {
     let columns: Listing.Columns =
       given.contains(.stats)
       ? .statistics(isExact: isExact)
-      : given.contains(.rate) ? .rates(isExact: isExact) : .configuration
+      : given.contains(.rate)
+        ? .rates(isExact: isExact) : given.contains(.thresholds) ? .thresholds : .configuration
     return .services(key, columns: columns, isSorted: !given.contains(.nosort))
   }
 

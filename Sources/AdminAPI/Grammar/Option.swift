@@ -21,7 +21,11 @@ enum OptionName: String, CaseIterable {
   case scheduler
   case realServer = "real-server"
   case forwarding = "forwarding-method"
-  case weight, timeout, stats, rate, nosort, exact
+  case weight
+  case upperThreshold = "u-threshold"
+  case lowerThreshold = "l-threshold"
+  case timeout, stats, rate, thresholds, nosort, exact
+  case schedulerFlags = "sched-flags"
 }
 
 /// One entry of ipvsadm's option table.
@@ -81,11 +85,15 @@ struct Option {
     Option("real-server", "r", .required, .option(.realServer)),
     Option("gatewaying", "g", .none, .option(.forwarding)),
     Option("weight", "w", .required, .option(.weight)),
+    Option("u-threshold", "x", .required, .option(.upperThreshold)),
+    Option("l-threshold", "y", .required, .option(.lowerThreshold)),
+    Option("sched-flags", "b", .required, .option(.schedulerFlags)),
     Option("numeric", "n", .none, .option(.numeric)),
     Option("connection", "c", .none, .option(.connection)),
     Option("timeout", nil, .none, .option(.timeout)),
     Option("stats", nil, .none, .option(.stats)),
     Option("rate", nil, .none, .option(.rate)),
+    Option("thresholds", nil, .none, .option(.thresholds)),
     Option("nosort", nil, .none, .option(.nosort)),
     Option("sort", nil, .none, .sort),
     Option("exact", "X", .none, .option(.exact)),
@@ -105,11 +113,6 @@ struct Option {
     unavailable("pe", nil, .required, persistence),
     unavailable("persistent-conn", nil, .none, persistence),
     unavailable("ops", "o", .none, "one-packet scheduling is not available: leave the option out"),
-    unavailable(
-      "sched-flags", "b", .required, "rr and wrr have no scheduler flags: leave the option out"),
-    unavailable("u-threshold", "x", .required, thresholds),
-    unavailable("l-threshold", "y", .required, thresholds),
-    unavailable("thresholds", nil, .none, thresholds),
     unavailable("start-daemon", nil, .required, synchronization),
     unavailable("stop-daemon", nil, .required, synchronization),
     unavailable("daemon", nil, .none, synchronization),
@@ -125,5 +128,4 @@ struct Option {
 private let otherForwarding = "only direct routing is available: give -g, or nothing"
 private let otherService = "only TCP and UDP services are available: give -t or -u"
 private let persistence = "persistence is not available: leave the option out"
-private let thresholds = "connection thresholds are not available: leave the option out"
 private let synchronization = "connection synchronization is not available: leave the option out"

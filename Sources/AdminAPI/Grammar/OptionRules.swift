@@ -11,16 +11,16 @@ struct OptionRules {
     switch command {
     case .add, .edit:
       required = [.service]
-      optional = [.scheduler]
+      optional = [.scheduler, .schedulerFlags]
     case .delete:
       required = [.service]
     case .addServer, .editServer:
       required = [.service, .realServer]
-      optional = [.forwarding, .weight]
+      optional = [.forwarding, .weight, .upperThreshold, .lowerThreshold]
     case .deleteServer:
       required = [.service, .realServer]
     case .list:
-      optional = [.numeric, .stats, .rate, .nosort, .exact]
+      optional = [.numeric, .stats, .rate, .thresholds, .nosort, .exact]
       exclusive = [.connection, .service, .timeout]
     case .save:
       optional = [.numeric]

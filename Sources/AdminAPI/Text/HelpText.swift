@@ -8,8 +8,8 @@ public enum HelpText {
 
   public static func usage(programName: String) -> String {
     let forms = [
-      "-A|E virtual-service -s scheduler", "-D virtual-service", "-C", "-R", "-S [-n]",
-      "-a|e virtual-service -r server-address [-g] [-w weight]",
+      "-A|E virtual-service [-s scheduler] [-b flags]", "-D virtual-service", "-C", "-R", "-S [-n]",
+      "-a|e virtual-service -r server-address [-g] [-w weight] [-x upper] [-y lower]",
       "-d virtual-service -r server-address", "-L|l [virtual-service] [options]",
       "-Z [virtual-service]", "--set tcp tcpfin udp", "-h",
     ]
@@ -20,13 +20,13 @@ public enum HelpText {
   private static let options = """
     Commands, long or short:
       --add-service     -A        add a virtual service
-      --edit-service    -E        change its scheduler
+      --edit-service    -E        change its scheduler and flags
       --delete-service  -D        delete it with its real servers
       --clear           -C        delete all virtual services
       --restore         -R        read commands from standard input, one per line
       --save            -S        write the table as such commands to standard output
       --add-server      -a        add a real server to a virtual service
-      --edit-server     -e        change its weight
+      --edit-server     -e        change its weight and thresholds
       --delete-server   -d        delete it
       --list            -L|-l     list the table
       --zero            -Z        zero the counters of one service, or of all
@@ -38,14 +38,18 @@ public enum HelpText {
       --udp-service|-u  host:port, or [IPv6 address]:port
 
     Options:
-      --scheduler    -s scheduler         rr or wrr
+      --scheduler    -s scheduler         rr wrr lc wlc dh sh sed nq fo ovf mh twos; wlc by default
+      --sched-flags  -b flags             sh-fallback,sh-port or mh-fallback,mh-port
       --real-server  -r server-address    a host on the director's own network
       --gatewaying   -g                   direct routing: the only method, and the default
       --weight       -w weight            0 to 2147483647, 1 by default; 0 takes no new connections
+      --u-threshold  -x upper             so many connections overload it; 0, the default: no limit
+      --l-threshold  -y lower             below so many no longer; 0: three quarters of the upper
       --connection   -c                   list connections
       --timeout                           list the timeouts (tcp tcpfin udp)
       --stats                             list totals
       --rate                              list rates per second
+      --thresholds                        list thresholds and connections
       --exact                             write numbers in full
       --numeric      -n                   addresses and ports as numbers
       --nosort                            list in the order of the scheduler

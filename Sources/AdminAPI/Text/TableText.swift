@@ -42,7 +42,8 @@ public struct TableText: Sendable {
     for service in Self.sorted(services) {
       let option = service.service.ipProtocol == .udp ? "-u" : "-t"
       let name = "\(option) \(anyName(service.service))"
-      text += "-A \(name) -s \(service.scheduler.rawValue)\n"
+      let flags = service.flags.ipvsadmNames(for: service.scheduler)
+      text += "-A \(name) -s \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " -b \(flags)")\n"
       for server in Self.sorted(service.realServers) {
         let serverName = anyName(
           server.realServer.address, server.realServer.port, service.service.ipProtocol)
@@ -99,6 +100,9 @@ public struct TableText: Sendable {
     case .configuration:
       return "Prot LocalAddress:Port Scheduler Flags\n"
         + "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+    case .thresholds:
+      return "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n"
+        + "  -> RemoteAddress:Port\n"
     case .statistics: names = ["Conns", "InPkts", "OutPkts", "InBytes", "OutBytes"]
     case .rates: names = ["CPS", "InPPS", "OutPPS", "InBPS", "OutBPS"]
     }
@@ -112,7 +116,9 @@ public struct TableText: Sendable {
   ) -> String {
     let gap = String(repeating: " ", count: width)
     switch columns {
-    case .configuration: return " \(service.scheduler.rawValue)"
+    case .configuration, .thresholds:
+      let flags = service.flags.ipvsadmNames(for: service.scheduler)
+      return " \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " (\(flags))")"
     case .statistics(let isExact): return gap + cells(service.statistics, isExact: isExact)
     case .rates(let isExact): return gap + cells(service.rates, isExact: isExact)
     }
@@ -125,6 +131,12 @@ public struct TableText: Sendable {
         + padded(String(server.activeConnections), 10) + " "
         + padded(String(server.inactiveConnections), 10)
         + (server.isResolved ? "" : " unresolved")
+    case .thresholds:
+      let numbers = [
+        UInt64(server.thresholds.upper), UInt64(server.thresholds.lower),
+        server.activeConnections, server.inactiveConnections,
+      ]
+      return numbers.map { " " + padded(String($0), 10) }.joined()
     case .statistics(let isExact):
       return cells(server.statistics, isExact: isExact)
     case .rates(let isExact):

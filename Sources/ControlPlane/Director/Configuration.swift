@@ -5,10 +5,12 @@ import DataPlane
 public struct ServiceConfiguration: Hashable, Sendable {
   public var key: VirtualServiceKey
   public var scheduler: Scheduler
+  public var flags: SchedulerFlags
 
-  public init(key: VirtualServiceKey, scheduler: Scheduler) {
+  public init(key: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = []) {
     self.key = key
     self.scheduler = scheduler
+    self.flags = flags
   }
 }
 
@@ -24,17 +26,24 @@ public struct RealServerConfiguration: Hashable, Sendable {
   public var port: Port
   /// 0…2147483647 as ipvsadm takes it; 0 takes no new connections.
   public var weight: UInt32
+  /// So many connections overload it: it gets no new ones; 0 for no limit.
+  public var upperThreshold: UInt32
+  /// Below so many the overload ends, at most the upper threshold; 0 for three quarters of it.
+  public var lowerThreshold: UInt32
   public var forwarding: ForwardingMethod
 
   public static let largestWeight: UInt32 = 2_147_483_647
 
   public init(
-    address: IPAddress, port: Port, weight: UInt32 = 1,
+    address: IPAddress, port: Port, weight: UInt32 = 1, upperThreshold: UInt32 = 0,
+    lowerThreshold: UInt32 = 0,
     forwarding: ForwardingMethod = .directRouting
   ) {
     self.address = address
     self.port = port
     self.weight = weight
+    self.upperThreshold = upperThreshold
+    self.lowerThreshold = lowerThreshold
     self.forwarding = forwarding
   }
 }

@@ -19,6 +19,8 @@ struct Service {
 /// A real server of a service as the director keeps it.
 struct RealServer {
   var configuration: RealServerConfiguration
+  /// The last one above zero since it was added, as `dest->last_weight` of ip_vs_ctl.c.
+  var lastWeight: UInt32
   /// Order of addition, of real servers among each other.
   var sequence: UInt64
   var neighbor: Neighbor

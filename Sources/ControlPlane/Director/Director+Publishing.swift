@@ -118,10 +118,13 @@ extension Director {
   private static func specification(of service: Service) -> SnapshotSpecification.Service {
     SnapshotSpecification.Service(
       index: service.index, key: service.configuration.key,
-      scheduler: service.configuration.scheduler, revision: service.revision,
+      scheduler: service.configuration.scheduler, flags: service.configuration.flags,
+      revision: service.revision,
       realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
         SnapshotSpecification.RealServer(
-          index: $0.index, weight: $0.configuration.weight, macAddress: $0.neighbor.macAddress,
+          index: $0.index, weight: $0.configuration.weight, lastWeight: $0.lastWeight,
+          address: $0.configuration.address, upperThreshold: $0.configuration.upperThreshold,
+          lowerThreshold: $0.configuration.lowerThreshold, macAddress: $0.neighbor.macAddress,
           isResolved: $0.neighbor.isResolved, egress: $0.neighbor.egress)
       })
   }

@@ -26,9 +26,10 @@ extension Director {
     var realServer =
       services[key]!.departed.removeValue(forKey: index)
       ?? RealServer(
-        configuration: configuration, sequence: 0, neighbor: neighbor, index: index,
+        configuration: configuration, lastWeight: 0, sequence: 0, neighbor: neighbor, index: index,
         origin: workerStatistics(of: index))
     realServer.configuration = configuration
+    realServer.lastWeight = configuration.weight
     realServer.sequence = nextSequence()
     realServer.neighbor = neighbor
     services[key]!.realServers[address] = realServer
@@ -42,17 +43,21 @@ extension Director {
       ])
   }
 
-  /// Changes the weight; connections and statistics stay.
+  /// Changes weight and thresholds; connections and statistics stay.
   public func editRealServer(
     _ configuration: RealServerConfiguration, of key: VirtualServiceKey
   ) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
+    try validateRanges(configuration)
     guard services[key]!.realServers[address] != nil else {
       throw .noSuchRealServer(address, key)
     }
     try validate(configuration, for: key)
     services[key]!.realServers[address]!.configuration = configuration
+    if configuration.weight != 0 {
+      services[key]!.realServers[address]!.lastWeight = configuration.weight
+    }
     changeRealServers(of: key)
     logger.info(
       "real server edited",
@@ -79,9 +84,15 @@ extension Director {
     _ configuration: RealServerConfiguration, for key: VirtualServiceKey
   ) throws(DirectorError) {
     guard configuration.port == key.port else { throw .portMismatch(configuration.port, key) }
+    try validateRanges(configuration)
+  }
+
+  private func validateRanges(_ configuration: RealServerConfiguration) throws(DirectorError) {
     guard configuration.weight <= RealServerConfiguration.largestWeight else {
       throw .weightOutOfRange(configuration.weight)
     }
+    let (upper, lower) = (configuration.upperThreshold, configuration.lowerThreshold)
+    guard lower <= upper else { throw .thresholdsCross(lower: lower, upper: upper) }
   }
 
   private func changeRealServers(of key: VirtualServiceKey) {

@@ -71,7 +71,7 @@ public actor Director {
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
   }
 
-  /// Changes the scheduler; real servers and statistics stay.
+  /// Changes the scheduler and its flags; real servers and statistics stay.
   public func editService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
     guard services[key] != nil else { throw .noSuchService(key) }

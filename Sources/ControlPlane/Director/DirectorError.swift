@@ -16,6 +16,7 @@ public enum DirectorError: Error, Hashable, Sendable {
   case portMismatch(Port, VirtualServiceKey)
   case weightOutOfRange(UInt32)
   case timeoutOutOfRange(UInt32)
+  case thresholdsCross(lower: UInt32, upper: UInt32)
   /// The real server's address belongs to the director itself.
   case ownAddress(IPAddress)
   /// The route to the real server leads through a gateway.
@@ -34,7 +35,7 @@ public enum DirectorError: Error, Hashable, Sendable {
     case .serviceExists, .realServerExists: EEXIST
     case .noSuchService: ESRCH
     case .noSuchRealServer: ENOENT
-    case .weightOutOfRange: ERANGE
+    case .weightOutOfRange, .thresholdsCross: ERANGE
     case .tooManyServices, .tooManyRealServers: ENOMEM
     case .unsupportedProtocol: EPROTONOSUPPORT
     case .portZero, .notUnicast, .addressFamilyMismatch, .portMismatch, .timeoutOutOfRange,
@@ -72,6 +73,9 @@ extension DirectorError: CustomStringConvertible {
       "weight \(weight) is out of range: give 0 to \(RealServerConfiguration.largestWeight)"
     case .timeoutOutOfRange(let seconds):
       "timeout \(seconds) s is out of range: give at most \(TimeoutConfiguration.largest)"
+    case .thresholdsCross(let lower, let upper):
+      "the lower threshold \(lower) is above the upper threshold \(upper): give at most that, or 0 "
+        + "for three quarters of it"
     case .ownAddress(let address):
       "\(address) is an address of this director, which cannot be its own real server yet: give "
         + "another host's"
