@@ -113,7 +113,8 @@ extension ForwarderCore {
     return nil
   }
 
-  /// Pass 2: packets without an entry in their first line wait for pass 3.
+  /// Pass 2: packets without an entry in their first line wait for pass 3, which needs the other
+  /// line of the pair.
   @inline(__always)
   private static func forwardIPv4(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ count: Int
@@ -126,6 +127,7 @@ extension ForwarderCore {
       if let position = IPv4ConnectionTable.find(packet.key, in: packet.line) {
         hits.forward(core, batch, position.meta, packet.frame, packet.facts)
       } else {
+        machine_prefetch(IPv4ConnectionTable.neighbour(of: packet.line))
         misses[missCount] = UInt8(truncatingIfNeeded: place)
         missCount &+= 1
       }
@@ -146,6 +148,7 @@ extension ForwarderCore {
       if let position = IPv6ConnectionTable.find(packet.key, in: packet.line) {
         hits.forward(core, batch, position.meta, packet.frame, packet.facts)
       } else {
+        machine_prefetch(IPv6ConnectionTable.neighbour(of: packet.line))
         misses[missCount] = UInt8(truncatingIfNeeded: place)
         missCount &+= 1
       }

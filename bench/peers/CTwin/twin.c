@@ -78,10 +78,12 @@ hot void forward4(struct twin *t, unsigned count, uint32_t now)
 		unsigned match = (line[0] == key) | (line[1] == key) << 1 | (line[2] == key) << 2 |
 				 (line[3] == key) << 3;
 
-		if (likely(match))
+		if (likely(match)) {
 			hit(&h, t, line + __builtin_ctz(match) + 4, p->frame, p->facts);
-		else
+		} else {
+			__builtin_prefetch((uint64_t *)((uintptr_t)line ^ 64), 0, 3);
 			t->misses[missed++] = (uint8_t)i;
+		}
 	}
 	if (unlikely(missed))
 		open_missing4(t, missed, now);
@@ -99,6 +101,7 @@ static __attribute__((noinline)) void forward6(struct twin *t, unsigned count, u
 		if (at[0] != high || at[1] != low || at[2] != rest) {
 			at += 4;
 			if (at[0] != high || at[1] != low || at[2] != rest) {
+				__builtin_prefetch((uint64_t *)((uintptr_t)p->line ^ 64), 0, 3);
 				t->misses[missed++] = (uint8_t)i;
 				continue;
 			}
