@@ -49,7 +49,8 @@ final class Run {
     }
   }
 
-  /// Sends `count` packets of the case; returns the nanoseconds of processor that the subject's turns took.
+  /// Sends `count` packets of the case; returns the nanoseconds of processor that the subject's
+  /// turns took.
   @discardableResult func pass(_ count: Int) -> UInt64 {
     switch workload.kind {
     case .hits: send(count) { self.packet($0, Traffic.ack, $1) }
