@@ -110,12 +110,21 @@ struct Decision: BitwiseCopyable {
     var least = -1
     // Loses against everyone.
     var (leastCost, leastWeight): (UInt64, UInt64) = (1, 0)
-    for position in positions where accepts(position) {
-      let word = loads.word(members[position].realServer)
+    let (members, own, isPlain) = (members, loads.own, !service.isLimited && loads.peerCount == 0)
+    for position in positions {
+      let member = members[position]
+      let word: UInt64
+      if _fastPath(isPlain) {
+        guard _fastPath(member.takesConnections) else { continue }
+        word = own[Int(member.realServer)]
+      } else {
+        guard accepts(position) else { continue }
+        word = loads.word(member.realServer)
+      }
       if prefersIdle, ConnectionLoads.active(word) == 0 { return position }
-      let weight = isWeighted ? UInt64(members[position].weight) : 1
+      let weight = isWeighted ? UInt64(member.weight) : 1
       let cost = Self.cost(word, cost)
-      if leastCost &* weight > cost &* leastWeight {
+      if _slowPath(leastCost &* weight > cost &* leastWeight) {
         (least, leastCost, leastWeight) = (position, cost, weight)
       }
     }
