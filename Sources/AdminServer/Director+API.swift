@@ -132,7 +132,8 @@ extension QueueReport {
         rxDropped: socket.rxDropped, rxInvalidDescriptors: socket.rxInvalidDescriptors,
         txInvalidDescriptors: socket.txInvalidDescriptors, rxRingFull: socket.rxRingFull,
         fillRingEmpty: socket.fillRingEmpty, txRingEmpty: socket.txRingEmpty),
-      drops: Self.named(statistics.drops), ipv4Connections: statistics.ipv4Connections,
+      drops: Self.named(statistics.drops),
+      sideTraffic: Self.named(statistics.sideTraffic), ipv4Connections: statistics.ipv4Connections,
       ipv6Connections: statistics.ipv6Connections)
   }
 

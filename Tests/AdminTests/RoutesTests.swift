@@ -82,9 +82,11 @@ import Testing
     ])
     let statistics = QueueStatistics(
       queue: 1, worker: [.received: 7], socket: XDPStatistics(rxRingFull: 2),
-      drops: [.noService: 3], ipv4Connections: 4, ipv6Connections: 5)
+      drops: [.noService: 3], sideTraffic: [.laterFragment: 6], ipv4Connections: 4,
+      ipv6Connections: 5)
     let report = QueueReport(statistics)
     #expect(report.worker == ["received": 7] && report.drops == ["noService": 3])
+    #expect(report.sideTraffic == ["laterFragment": 6])
     #expect(report.socket.rxRingFull == 2 && report.queue == 1 && report.ipv6Connections == 5)
   }
 

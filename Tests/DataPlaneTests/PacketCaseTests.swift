@@ -43,6 +43,11 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
       webIPv6.with { $0.vlanTags = [customerTag, customerTag] }, .forward(0)),
     PacketCase("IPv4 options up to the greatest IHL",
       web.with { $0.options = [UInt8](repeating: 1, count: 40) }, .forward(0)),
+    PacketCase("the first fragment", web.with { $0.fragmentField = 0x2000 }, .forward(0)),
+    PacketCase("the first fragment over IPv6",
+      webIPv6.with { $0.extensionHeaders = [(44, [0, 0, 0, 1, 0, 0, 0, 9])] }, .forward(0)),
+    PacketCase("an atomic fragment (RFC 6946)",
+      webIPv6.with { $0.extensionHeaders = [(44, [0, 0, 0, 0, 0, 0, 0, 9])] }, .forward(0)),
     PacketCase("DF clear", web.with { $0.fragmentField = 0 }, .forward(0)),
     PacketCase("TTL 1, which is preserved", web.with { $0.timeToLive = 1 }, .forward(0)),
     PacketCase("SYN with FIN, where SYN counts", web.with { $0.tcpFlags = [.syn, .fin] },
@@ -82,10 +87,36 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
     PacketCase("IPv6 payload beyond the frame", patched(webIPv6, 18, 1), .drop(.truncated)),
     PacketCase("IPv6 payload that cuts the TCP header", patched(webIPv6, 19, 19),
       .drop(.truncated)),
-    PacketCase("the first fragment", web.with { $0.fragmentField = 0x2000 }, .drop(.fragment)),
-    PacketCase("a later fragment", web.with { $0.fragmentField = 0x00b9 }, .drop(.fragment)),
-    PacketCase("an IPv6 fragment",
-      webIPv6.with { $0.extensionHeaders = [(44, [0, 0, 0, 1, 0, 0, 0, 9])] }, .drop(.fragment)),
+    PacketCase("a later fragment", web.with { $0.fragmentField = 0x00b9 },
+      .drop(.fragmentUnmatched)),
+    PacketCase("a later fragment over IPv6",
+      webIPv6.with { $0.extensionHeaders = [(44, [0, 0, 0, 0xb9, 0, 0, 0, 9])] },
+      .drop(.fragmentUnmatched)),
+    PacketCase("a later fragment of another protocol",
+      web.with {
+        $0.fragmentField = 0x00b9
+        $0.ipProtocol = IPProtocol(rawValue: 50)
+      }, .drop(.unknownProtocol)),
+    PacketCase("a first fragment of another protocol",
+      web.with {
+        $0.fragmentField = 0x2000
+        $0.ipProtocol = .icmp
+        $0.payload = [3, 4, 0, 0, 0, 0, 0, 0]
+      }, .drop(.unknownProtocol)),
+    PacketCase("a first fragment without the TCP flags", cut(web, 0x2000, to: 28),
+      .drop(.tinyFragment)),
+    PacketCase("a TCP fragment over the flags (RFC 3128)", cut(web, 0x2001, to: 40),
+      .drop(.tinyFragment)),
+    PacketCase("a first fragment to no service",
+      web.with {
+        $0.fragmentField = 0x2000
+        $0.destinationPort = Port(81)
+      }, .drop(.noService)),
+    PacketCase("a fragment header that is cut",
+      webIPv6.with {
+        $0.ipProtocol = IPProtocol(rawValue: 44)
+        $0.payload = [6, 0, 0, 1]
+      }, .drop(.truncated)),
     PacketCase("ICMP", web.with { $0.ipProtocol = .icmp; $0.payload = [8, 0, 0, 0, 0, 0, 0, 0] },
       .drop(.unknownProtocol)),
     PacketCase("no next header", webIPv6.with { $0.ipProtocol = IPProtocol(rawValue: 59) },
@@ -111,6 +142,11 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
       .drop(.noConnection)),
     PacketCase("no flags at all", web.with { $0.tcpFlags = [] }, .drop(.noConnection)),
   ]
+
+  /// With another fragment field and total length.
+  private static func cut(_ packet: PacketBuilder, _ field: UInt16, to ipBytes: UInt8) -> [UInt8] {
+    patched(packet.with { $0.fragmentField = field }, 17, ipBytes)
+  }
 
   private static func patched(_ packet: PacketBuilder, _ offset: Int, _ octet: UInt8) -> [UInt8] {
     var frame = packet.frame

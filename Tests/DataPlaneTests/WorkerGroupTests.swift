@@ -99,6 +99,28 @@ struct WorkerGroupTests {
     #expect(idle.isEmpty, "flows spread over the queues")
   }
 
+  /// Errors hash by the addresses of whoever reports, so they come to either worker.
+  @Test func anICMPErrorReachesItsConnectionFromAnyQueue() throws {
+    let wire = try TestSupport.Wire(queues: 2)
+    let group = try start(on: wire)
+    defer { group.stop() }
+    let tap = try wire.far.tap("far0")
+    for flow in UInt16(0)..<32 {
+      let syn = OpenPortTests.syn(1024 + flow)
+      try tap.send(syn.frame)
+      let sent = try #require(tap.next { !$0.isOutgoing && $0.octets[12...] == syn.frame[12...] })
+      let error = syn.answer.icmpError(
+        from: "172.16.\(flow).1", type: 3, code: 4, word: 1400
+      ).with { $0.destinationMAC = TestSupport.Wire.directorMAC }
+      try tap.send(error.frame)
+      let followed = tap.next { !$0.isOutgoing && $0.octets[12...] == error.frame[12...] }
+      #expect(followed?.octets.prefix(6) == sent.octets.prefix(6), "flow \(flow)")
+    }
+    let byQueue = group.queueStatistics.map { $0.sideTraffic[.icmpFragmentationNeeded]! }
+    #expect(byQueue.reduce(0, +) == 32)
+    #expect(byQueue.allSatisfy { $0 > 0 }, "\(byQueue)")
+  }
+
   @Test func aLinkThatGoesDownAndUpAgainIsForwardedOnAgain() throws {
     let wire = try TestSupport.Wire()
     let group = try start(on: wire)

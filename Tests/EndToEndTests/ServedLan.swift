@@ -7,6 +7,8 @@ import TestSupport
 final class ServedLan {
   static let web = "-t \(Lan.vip):80"
   static let web6 = "-t [\(Lan.vip6)]:80"
+  /// A document of many segments.
+  static let large = String(repeating: "0123456789abcdef", count: 1 << 14)
   static let names = "-u \(Lan.vip):53"
   static let url = "http://\(Lan.vip)/"
   static let url6 = "http://[\(Lan.vip6)]/"
@@ -19,6 +21,7 @@ final class ServedLan {
   init(directorQueues: Int = 1) throws {
     lan = try Lan(directorQueues: directorQueues)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try Self.large.write(toFile: "\(folder)/large", atomically: true, encoding: .utf8)
     for host in lan.realServers {
       try host.run("\(RunningDirector.executable) realserver up \(Lan.vip) \(Lan.vip6)")
       try startNginx(on: host)
@@ -43,7 +46,11 @@ final class ServedLan {
     http {
       access_log off; client_body_temp_path \(folder); proxy_temp_path \(folder);
       fastcgi_temp_path \(folder); uwsgi_temp_path \(folder); scgi_temp_path \(folder);
-      server { listen 80; listen [::]:80; location / { return 200 "\(host.name)\\n"; } }
+      server {
+        listen 80; listen [::]:80;
+        location / { return 200 "\(host.name)\\n"; }
+        location = /large { root \(folder); }
+      }
     }
     """.write(toFile: configuration, atomically: true, encoding: .utf8)
     let nginx = try host.start(["nginx", "-e", "stderr", "-c", configuration])
@@ -58,8 +65,8 @@ final class ServedLan {
   }
 
   /// One datagram to the VIP's port 53 and what came back; empty when nothing did.
-  func query(fromPort port: UInt16) throws -> String {
+  func query(fromPort port: UInt16, _ text: String = "?") throws -> String {
     try DatagramSocket(on: lan.client, address: "10.0.0.2", port: port)
-      .ask("?", of: Lan.vip, port: 53)
+      .ask(text, of: Lan.vip, port: 53)
   }
 }

@@ -113,7 +113,7 @@ final class TwinSubject: Subject {
       case .truncated: TWIN_TRUNCATED
       case .notIP: TWIN_NOT_IP
       case .badHeader: TWIN_BAD_HEADER
-      case .fragment: TWIN_FRAGMENT
+      case .fragmentUnmatched: TWIN_FRAGMENT
       case .unknownProtocol: TWIN_UNKNOWN_PROTOCOL
       case .noService: TWIN_NO_SERVICE
       case .noConnection: TWIN_NO_CONNECTION

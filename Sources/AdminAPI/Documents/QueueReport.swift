@@ -9,6 +9,8 @@ public struct QueueReport: Hashable, Sendable, Codable {
   public var socket: Socket
   /// Frames that were not forwarded, by their reasons' names in `DropReason`.
   public var drops: [String: UInt64]
+  /// ICMP errors and fragments that were forwarded, by their kinds' names in `SideTraffic`.
+  public var sideTraffic: [String: UInt64]
   public var ipv4Connections: UInt64
   public var ipv6Connections: UInt64
 
@@ -35,12 +37,13 @@ public struct QueueReport: Hashable, Sendable, Codable {
 
   public init(
     queue: Int, worker: [String: UInt64], socket: Socket, drops: [String: UInt64],
-    ipv4Connections: UInt64, ipv6Connections: UInt64
+    sideTraffic: [String: UInt64], ipv4Connections: UInt64, ipv6Connections: UInt64
   ) {
     self.queue = queue
     self.worker = worker
     self.socket = socket
     self.drops = drops
+    self.sideTraffic = sideTraffic
     self.ipv4Connections = ipv4Connections
     self.ipv6Connections = ipv6Connections
   }

@@ -53,7 +53,10 @@ public struct Forwarder: ~Copyable {
   /// the peers must live as long as this value is used.
   public func join(_ peers: [ForwarderView]) {
     precondition(peers.count <= ConnectionLoads.peerLimit)
-    for (place, peer) in peers.enumerated() { core.pointee.loads.peers[place] = peer.loads }
+    for (place, peer) in peers.enumerated() {
+      core.pointee.loads.peers[place] = peer.loads
+      core.pointee.peerTables[place] = peer.tables
+    }
     core.pointee.loads.peerCount = peers.count
   }
 
@@ -151,6 +154,9 @@ private struct ForwarderLayout {
     var ipv4Packets = 0
     var ipv6Packets = 0
     var misses = 0
+    var portless = 0
+    var fragments = 0
+    var peerTables = 0
     var end = 0
   }
 
@@ -173,7 +179,10 @@ private struct ForwarderLayout {
       counters: section(ForwarderCounter.count * MemoryLayout<UInt64>.stride),
       ipv4Packets: section(batch * MemoryLayout<IPv4Packet>.stride),
       ipv6Packets: section(batch * MemoryLayout<IPv6Packet>.stride),
-      misses: section(batch), end: end)
+      misses: section(batch), portless: section(batch),
+      fragments: section(FragmentTable.noteCount * MemoryLayout<FragmentNote>.stride),
+      peerTables: section(ConnectionLoads.peerLimit * MemoryLayout<ConnectionTables>.stride),
+      end: end)
   }
 
   func core(
@@ -201,6 +210,12 @@ private struct ForwarderLayout {
       ipv4Packets: (base + sections.ipv4Packets).bindMemory(to: IPv4Packet.self, capacity: batch),
       ipv6Packets: (base + sections.ipv6Packets).bindMemory(to: IPv6Packet.self, capacity: batch),
       misses: (base + sections.misses).bindMemory(to: UInt8.self, capacity: batch),
+      portless: (base + sections.portless).bindMemory(to: UInt8.self, capacity: batch),
+      fragments: FragmentTable(
+        notes: (base + sections.fragments).bindMemory(
+          to: FragmentNote.self, capacity: FragmentTable.noteCount)),
+      peerTables: (base + sections.peerTables).bindMemory(
+        to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
       sweep: SweepPosition(lastTurn: now))
   }
 }

@@ -158,11 +158,19 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ realServer: UInt16,
     _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
   ) {
+    transmit(core, batch, realServer, frame, index: Int(facts.index), ipBytes: facts.ipBytes)
+  }
+
+  static func transmit(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ realServer: UInt16,
+    _ frame: UnsafeMutableRawPointer, index: Int, ipBytes: UInt16
+  ) {
     let nextHop = core.pointee.content.pointee.nextHops[Int(realServer)]
     core.pointee.realServers[Int(realServer)].packets &+= 1
-    core.pointee.realServers[Int(realServer)].bytes &+= UInt64(facts.ipBytes)
+    core.pointee.realServers[Int(realServer)].bytes &+= UInt64(ipBytes)
+    core.pointee.lastRealServer = realServer
     nextHop.rewrite(frame)
-    batch.verdicts[Int(facts.index)] = .forward(nextHop.egress)
+    batch.verdicts[index] = .forward(nextHop.egress)
   }
 
   @inline(__always)

@@ -36,6 +36,7 @@ extension ForwarderCore {
       }
       position.line += 1
       if position.line == lines {
+        sweepFragments()
         counters.store(position.generation, to: .sweptGeneration)
         position.line = 0
         position.generation = content.pointee.generation
@@ -61,6 +62,14 @@ extension ForwarderCore {
       if position.transport.pointee != 0, isOver(position.meta.pointee, now) {
         vacate(position.transport, position.meta, .ipv6Connections)
       }
+    }
+  }
+
+  /// An index is given out again when the round is over: no note may name it then.
+  private func sweepFragments() {
+    for place in 0..<FragmentTable.noteCount {
+      let note = fragments.notes + place
+      if status(of: note.pointee.realServer) == .retired { note.pointee.key.datagram = 0 }
     }
   }
 

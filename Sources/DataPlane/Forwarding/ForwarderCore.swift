@@ -32,6 +32,12 @@ struct PacketFacts: BitwiseCopyable {
   }
 }
 
+/// One worker's connections of both families.
+struct ConnectionTables: BitwiseCopyable {
+  var ipv4: IPv4ConnectionTable
+  var ipv6: IPv6ConnectionTable
+}
+
 /// A worker's forwarding state: raw pointers into memory that its `Forwarder` owns.
 struct ForwarderCore: BitwiseCopyable {
   static let batchLimit = 64
@@ -51,5 +57,13 @@ struct ForwarderCore: BitwiseCopyable {
   var ipv4Packets: UnsafeMutablePointer<IPv4Packet>
   var ipv6Packets: UnsafeMutablePointer<IPv6Packet>
   var misses: UnsafeMutablePointer<UInt8>
+  /// Places in the batch of packets that name no ports.
+  var portless: UnsafeMutablePointer<UInt8>
+  var portlessCount = 0
+  /// The real server of the last packet that went out of line.
+  var lastRealServer: UInt16 = 0
+  var fragments: FragmentTable
+  /// The other workers' tables, as many as `loads` has peers: read, never written.
+  var peerTables: UnsafeMutablePointer<ConnectionTables>
   var sweep: SweepPosition
 }

@@ -40,22 +40,23 @@ public struct ConnectionCursor: Sendable, Equatable {
 /// What any thread may read of a `Forwarder` while it lives and works: relaxed loads that never
 /// hold it up. Figures of one moment may be a few packets apart.
 public struct ForwarderView: @unchecked Sendable {
-  private let ipv4: IPv4ConnectionTable
-  private let ipv6: IPv6ConnectionTable
+  let tables: ConnectionTables
+  private var ipv4: IPv4ConnectionTable { tables.ipv4 }
+  private var ipv6: IPv6ConnectionTable { tables.ipv6 }
   private let realServers: UnsafeMutablePointer<RealServerCounters>
   private let counters: CounterBlock
   /// `ConnectionLoads.own`.
   let loads: UnsafeMutablePointer<UInt64>
 
   init(_ core: ForwarderCore) {
-    ipv4 = core.ipv4
-    ipv6 = core.ipv6
+    tables = ConnectionTables(ipv4: core.ipv4, ipv6: core.ipv6)
     realServers = core.realServers
     counters = core.counters
     loads = core.loads.own
   }
 
   public func drops(_ reason: DropReason) -> UInt64 { counters.drops(reason) }
+  public func count(of kind: SideTraffic) -> UInt64 { counters.load(kind) }
   /// Frames forwarded by hash, without a record, because the table was full there.
   public var unrecorded: UInt64 { counters.load(.unrecorded) }
   /// Connections moved by a SYN or a datagram to another real server.
@@ -103,20 +104,15 @@ public struct ForwarderView: @unchecked Sendable {
     return (found, line < lines ? ConnectionCursor(line: line) : nil)
   }
 
-  private func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
-    UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
-      .load(ordering: .acquiring)
-  }
-
   private func readIPv4(
     _ line: UnsafeMutableRawPointer, _ now: Tick, into found: inout [ConnectionDescription]
   ) {
     let keys = line.assumingMemoryBound(to: UInt64.self)
     for slot in 0..<IPv4ConnectionTable.entriesPerLine {
       let position = IPv4ConnectionTable.Position(key: keys + slot)
-      let key = load(position.key)
-      let meta = ConnectionMeta(rawValue: load(position.meta))
-      guard key != 0, load(position.key) == key else { continue }
+      let key = sharedLoad(position.key)
+      let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
+      guard key != 0, sharedLoad(position.key) == key else { continue }
       append(
         .v4(IPv4Address(rawValue: UInt32(truncatingIfNeeded: key >> 32))),
         transport: key & 0xffff_ffff, meta, now, to: &found)
@@ -129,10 +125,11 @@ public struct ForwarderView: @unchecked Sendable {
     let words = line.assumingMemoryBound(to: UInt64.self)
     for slot in 0..<IPv6ConnectionTable.entriesPerLine {
       let position = IPv6ConnectionTable.Position(words: words + slot * 4)
-      let transport = load(position.transport)
-      let address = IPv6Address(high: load(position.words), low: load(position.words + 1))
-      let meta = ConnectionMeta(rawValue: load(position.meta))
-      guard transport != 0, load(position.transport) == transport else { continue }
+      let transport = sharedLoad(position.transport)
+      let address = IPv6Address(
+        high: sharedLoad(position.words), low: sharedLoad(position.words + 1))
+      let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
+      guard transport != 0, sharedLoad(position.transport) == transport else { continue }
       append(.v6(address), transport: transport, meta, now, to: &found)
     }
   }

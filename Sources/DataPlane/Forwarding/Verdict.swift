@@ -12,9 +12,14 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case notIP
   /// Wrong version, header length or total length.
   case badHeader
-  /// A fragment: it does not say which connection it belongs to.
-  case fragment
-  /// Neither TCP nor UDP.
+  /// A later fragment of a datagram whose first one was not seen here, or too long ago.
+  case fragmentUnmatched
+  /// A first fragment without the whole transport header, or a TCP fragment that would overwrite
+  /// it (RFC 1858, RFC 3128).
+  case tinyFragment
+  /// An ICMP error whose quoted packet belongs to no connection.
+  case icmpUnmatched
+  /// Neither TCP, UDP nor an ICMP error.
   case unknownProtocol
   /// No virtual service at (destination address, protocol, port): removed a moment ago.
   case noService
@@ -30,8 +35,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   /// Whether it happens on a healthy network with a healthy configuration.
   public var isNormal: Bool {
     switch self {
-    case .noService, .noConnection, .fragment, .unknownProtocol: true
-    case .truncated, .notIP, .badHeader, .noRealServer, .realServerRemoved,
+    case .noService, .noConnection, .fragmentUnmatched, .icmpUnmatched, .unknownProtocol: true
+    case .truncated, .notIP, .badHeader, .tinyFragment, .noRealServer, .realServerRemoved,
       .neighborUnresolved:
       false
     }

@@ -27,6 +27,7 @@ public struct QueueStatistics: Sendable {
   public var worker: [QueueCounter: UInt64]
   public var socket: XDPStatistics
   public var drops: [DropReason: UInt64]
+  public var sideTraffic: [SideTraffic: UInt64]
   public var ipv4Connections: UInt64
   public var ipv6Connections: UInt64
 }
@@ -155,6 +156,8 @@ public final class WorkerGroup: Sendable {
         socket: state.withLock { $0.port?.sockets[queue].statistics } ?? XDPStatistics(),
         drops: Dictionary(
           uniqueKeysWithValues: DropReason.allCases.map { ($0, worker.view.drops($0)) }),
+        sideTraffic: Dictionary(
+          uniqueKeysWithValues: SideTraffic.allCases.map { ($0, worker.view.count(of: $0)) }),
         ipv4Connections: worker.view.ipv4Connections,
         ipv6Connections: worker.view.ipv6Connections)
     }

@@ -57,6 +57,23 @@ struct IPv4ConnectionTable: BitwiseCopyable {
     find(key, in: line) ?? find(key, in: neighbour(of: line))
   }
 
+  /// What another worker's table says of `key`: relaxed loads, the key checked again. `hash` is
+  /// the key's.
+  func read(_ key: UInt64, hash: UInt64) -> ConnectionMeta? {
+    var line = line(hash)
+    for _ in 0..<2 {
+      let keys = line.assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<Self.entriesPerLine {
+        let position = Position(key: keys + slot)
+        guard sharedLoad(position.key) == key else { continue }
+        let meta = sharedLoad(position.meta)
+        if sharedLoad(position.key) == key { return ConnectionMeta(rawValue: meta) }
+      }
+      line = Self.neighbour(of: line)
+    }
+    return nil
+  }
+
   /// An entry of `line` or its neighbour that is vacant, else one that has expired.
   static func free(_ line: UnsafeMutableRawPointer, now: Tick) -> Position? {
     var expired: Position?

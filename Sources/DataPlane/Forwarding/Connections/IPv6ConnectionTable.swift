@@ -37,6 +37,12 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     @inline(__always) var transport: UnsafeMutablePointer<UInt64> { words + 2 }
     @inline(__always) var meta: UnsafeMutablePointer<UInt64> { words + 3 }
 
+    /// Whether the entry is `key`'s while its worker may be writing.
+    func isSeen(with key: IPv6ConnectionKey) -> Bool {
+      sharedLoad(transport) == key.transport && sharedLoad(words) == key.high
+        && sharedLoad(words + 1) == key.low
+    }
+
     /// Address first, transport last: a reader that sees the transport sees the address.
     func store(_ key: IPv6ConnectionKey) {
       words[0] = key.high
@@ -73,6 +79,22 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     _ key: IPv6ConnectionKey, _ line: UnsafeMutableRawPointer
   ) -> Position? {
     find(key, in: line) ?? find(key, in: neighbour(of: line))
+  }
+
+  /// As `IPv4ConnectionTable.read`.
+  func read(_ key: IPv6ConnectionKey, hash: UInt64) -> ConnectionMeta? {
+    var line = line(hash)
+    for _ in 0..<2 {
+      let words = line.assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<Self.entriesPerLine {
+        let position = Position(words: words + slot * 4)
+        guard position.isSeen(with: key) else { continue }
+        let meta = sharedLoad(position.meta)
+        if position.isSeen(with: key) { return ConnectionMeta(rawValue: meta) }
+      }
+      line = Self.neighbour(of: line)
+    }
+    return nil
   }
 
   /// An entry of `line` or its neighbour that is vacant, else one that has expired.

@@ -27,7 +27,9 @@ enum ForwarderCounter: Int {
   /// `DropReason`s follow, by raw value.
   case firstDrop
 
-  static let count = firstDrop.rawValue + 256
+  /// `SideTraffic` by raw value.
+  static var firstSideTraffic: Int { firstDrop.rawValue &+ 256 }
+  static let count = firstSideTraffic + SideTraffic.allCases.count
 }
 
 /// One writer, any reader: a relaxed load and store compile to one increment in memory.
@@ -58,5 +60,14 @@ struct CounterBlock: BitwiseCopyable {
   func drops(_ reason: DropReason) -> UInt64 {
     cell(ForwarderCounter.firstDrop.rawValue + Int(reason.rawValue)).pointee
       .load(ordering: .relaxed)
+  }
+
+  @inline(__always) func count(_ kind: SideTraffic) {
+    let cell = cell(ForwarderCounter.firstSideTraffic &+ Int(kind.rawValue))
+    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+  }
+
+  func load(_ kind: SideTraffic) -> UInt64 {
+    cell(ForwarderCounter.firstSideTraffic + Int(kind.rawValue)).pointee.load(ordering: .relaxed)
   }
 }

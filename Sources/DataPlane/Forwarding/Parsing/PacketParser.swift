@@ -25,6 +25,13 @@ struct TransportFields: BitwiseCopyable {
   var ipBytes: UInt16
 }
 
+/// An IPv6 packet's header behind its options, and where in the frame it starts, which may be
+/// beyond the packet's end.
+struct UpperLayer: BitwiseCopyable {
+  var header: UInt8
+  var offset: Int
+}
+
 /// A parsed header or the reason why there is none. `reason` is meaningful where `fields` is nil.
 struct Parsed<Fields: BitwiseCopyable>: BitwiseCopyable {
   var fields: Fields?
@@ -42,8 +49,13 @@ struct Parsed<Fields: BitwiseCopyable>: BitwiseCopyable {
 }
 
 /// Reads untrusted frames. Every header is guarded once, then read at fixed offsets.
+///
+/// `.fragmentUnmatched` and `.icmpUnmatched` are its first word only: those packets name no ports
+/// and are looked at again (`ForwarderCore+Portless`).
 enum PacketParser {
   static let ethernetBytes = 14
+  /// RFC 8200 §4.5.
+  static let fragmentHeader: UInt8 = 44
   private static let vlanTagBytes = 4
   private static let maximumVLANTags = 2
   /// Extension headers before the transport header (RFC 8200 §4.1 has four in use); the eBPF
@@ -77,7 +89,7 @@ enum PacketParser {
     guard _fastPath(ipBytes <= frame.byteCount &- offset) else { return Parsed(drop: .truncated) }
     // MF and the fragment offset; DF may be set.
     guard _fastPath(frame.uint16(at: offset &+ 6) & 0x3fff == 0) else {
-      return Parsed(drop: .fragment)
+      return Parsed(drop: .fragmentUnmatched)
     }
     let parsed = transport(
       frame, at: offset &+ headerBytes, bytes: ipBytes &- headerBytes,
@@ -118,34 +130,39 @@ enum PacketParser {
         destinationLow: frame.uint64(at: offset &+ 32), transport: transport))
   }
 
-  /// Hop-by-hop options, routing and destination options are skipped, RFC 8200 §4.
   @inline(never)
   private static func behindExtensions(
     _ frame: RawSpan, at start: Int, end: Int, first: UInt8, _ networkOffset: Int
   ) -> Parsed<TransportFields> {
+    let parsed = upperLayer(frame, at: start, end: end, first: first)
+    guard let upper = parsed.fields else { return Parsed(drop: parsed.reason) }
+    if upper.header == fragmentHeader { return Parsed(drop: .fragmentUnmatched) }
+    return transport(
+      frame, at: upper.offset, bytes: end - upper.offset, ipProtocol: upper.header,
+      ipBytes: end - networkOffset)
+  }
+
+  /// The first header of an IPv6 packet that is neither hop-by-hop, routing nor destination
+  /// options (RFC 8200 §4).
+  static func upperLayer(
+    _ frame: RawSpan, at start: Int, end: Int, first: UInt8
+  ) -> Parsed<UpperLayer> {
     var offset = start
     var header = first
     for _ in 0...maximumExtensionHeaders {
-      switch header {
-      case 6, 17:
-        return transport(
-          frame, at: offset, bytes: end - offset, ipProtocol: header, ipBytes: end - networkOffset)
-      case 0, 43, 60:
-        guard end - offset >= 8 else { return Parsed(drop: .truncated) }
-        header = frame.uint8(at: offset)
-        offset += (Int(frame.uint8(at: offset + 1)) + 1) * 8
-      case 44:
-        return Parsed(drop: .fragment)
-      default:
-        return Parsed(drop: .unknownProtocol)
+      guard header == 0 || header == 43 || header == 60 else {
+        return Parsed(UpperLayer(header: header, offset: offset))
       }
+      guard end - offset >= 8 else { return Parsed(drop: .truncated) }
+      header = frame.uint8(at: offset)
+      offset += (Int(frame.uint8(at: offset + 1)) + 1) * 8
     }
     return Parsed(drop: .badHeader)
   }
 
   /// Ports and event of a TCP (RFC 9293) or UDP (RFC 768) header of which `bytes` are there.
   @inline(__always)
-  private static func transport(
+  static func transport(
     _ frame: RawSpan, at offset: Int, bytes: Int, ipProtocol: UInt8, ipBytes: Int
   ) -> Parsed<TransportFields> {
     let event: ConnectionEvent
@@ -156,7 +173,9 @@ enum PacketParser {
       guard bytes >= 8 else { return Parsed(drop: .truncated) }
       event = .datagram
     } else {
-      return Parsed(drop: .unknownProtocol)
+      let isICMP =
+        ipProtocol == IPProtocol.icmp.rawValue || ipProtocol == IPProtocol.icmpv6.rawValue
+      return Parsed(drop: isICMP ? .icmpUnmatched : .unknownProtocol)
     }
     let ports = frame.uint32(at: offset)
     return Parsed(
