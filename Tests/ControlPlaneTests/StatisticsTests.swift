@@ -62,7 +62,7 @@ import Testing
     let web = try await desk.web()
     #expect(web.realServers[0].configuration.weight == 0)
     #expect(web.realServers[0].statistics.connections == 1)
-    #expect(desk.plane.forward(syn(2)).verdict == .drop(.noRealServer))
+    #expect(desk.plane.forward(syn(2)).verdict.dropReason == .noRealServer)
     #expect(desk.destination(ack(1)) == .realServer(1))
   }
 

@@ -61,6 +61,16 @@ import Testing
     #expect(kernel.whereabouts != nil)
   }
 
+  private static let siteWithAnEmptyService: SnapshotSpecification = {
+    var site = SnapshotSpecification.site()
+    var key = VirtualServiceKey.web
+    key.port = Port(8080)
+    site.services.append(
+      .init(
+        index: ServiceIndex(rawValue: 4), key: key, scheduler: .rr, revision: 1, realServers: []))
+    return site
+  }()
+
   @Test(arguments: 0..<24)
   func framesAreConserved(_ seed: Int) throws {
     var chance = Seed(UInt64(seed))
@@ -69,22 +79,21 @@ import Testing
       entries: [16, 64, 128].randomElement(using: &chance)!,
       ringEntries: [4, 16, 64].randomElement(using: &chance)!,
       startIndex: starts.randomElement(using: &chance)!)
-    let snapshot = try Snapshot(.site(), generation: 1)
+    let snapshot = try Snapshot(Self.siteWithAnEmptyService, generation: 1)
     var loop = try makeLoop(kernel, snapshot)
     let good = PacketBuilder(from: "10.0.0.1", to: "192.168.1.149")
-    var (delivered, forwardable) = (0, 0)
+    var delivered: [UInt16: Int] = [80: 0, 81: 0, 8080: 0]
     for step in 0..<600 {
       switch Int.random(in: 0..<10, using: &chance) {
       case 0..<5:
         for _ in 0..<Int.random(in: 1...40, using: &chance) {
-          let isGood = Bool.random(using: &chance)
+          let port = delivered.keys.sorted().randomElement(using: &chance)!
           let packet = good.with {
-            $0.destinationPort = Port(isGood ? 80 : 81)
+            $0.destinationPort = Port(port)
             $0.sourcePort = Port(UInt16.random(in: 1024...1100, using: &chance))
           }
           guard kernel.deliver(packet.frame) else { break }
-          delivered += 1
-          forwardable += isGood ? 1 : 0
+          delivered[port]! += 1
         }
       case 5..<7:
         _ = loop.turn(now: Tick(rawValue: UInt32(step)))
@@ -100,10 +109,15 @@ import Testing
     }
     settle(kernel, &loop)
     #expect(kernel.whereabouts?["fill"] == Int(kernel.frameCount), "seed \(seed)")
-    #expect(loop.counters[.received] == UInt64(delivered), "seed \(seed)")
-    #expect(kernel.sent.count == forwardable, "seed \(seed)")
-    #expect(loop.view.drops(.noService) == UInt64(delivered - forwardable), "seed \(seed)")
-    #expect(loop.counters[.forwarded] + loop.counters[.dropped] == loop.counters[.received])
+    let count = loop.counters
+    #expect(count[.received] == UInt64(delivered.values.reduce(0, +)), "seed \(seed)")
+    #expect(count[.forwarded] == UInt64(delivered[80]!), "seed \(seed)")
+    #expect(loop.view.drops(.noService) == UInt64(delivered[81]!), "seed \(seed)")
+    #expect(loop.view.drops(.noRealServer) == UInt64(delivered[8080]!), "seed \(seed)")
+    #expect(count[.answered] == loop.view.count(of: .portUnreachable))
+    #expect(count[.answered] > 0)
+    #expect(UInt64(kernel.sent.count) == count[.forwarded] + count[.answered], "seed \(seed)")
+    #expect(count[.forwarded] + count[.answered] + count[.dropped] == count[.received])
   }
 
   /// Lets everything that is under way come to rest.

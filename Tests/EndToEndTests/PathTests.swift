@@ -45,5 +45,18 @@ extension EndToEnd {
       #expect(try numbers("laterFragment", in: report).reduce(0, +) == 24)
       #expect(try numbers("fragmentUnmatched", in: report).reduce(0, +) == 0)
     }
+
+    /// curl's kernel takes port unreachable for an answer to its SYN and gives up at once.
+    @Test func withoutARealServerTheClientIsToldSo() throws {
+      let served = try ServedLan()
+      let director = try RunningDirector(on: served.lan.director)
+      try director.ipvsadm("-A \(ServedLan.web) -s rr")
+      try director.ipvsadm("-A \(ServedLan.web6) -s rr")
+      #expect(try served.ask(1) == [.refused])
+      #expect(try served.ask(1, ServedLan.url6) == [.refused])
+      let report = try director.get("queues")
+      #expect(try numbers("portUnreachable", in: report).reduce(0, +) >= 2)
+      #expect(try numbers("noRealServer", in: report).reduce(0, +) >= 2)
+    }
   }
 }

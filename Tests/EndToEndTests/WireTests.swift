@@ -95,7 +95,7 @@ extension EndToEnd {
       #expect(director.process.wait(seconds: 0) == nil, "\(director.process.output)")
     }
 
-    @Test func withoutALiveRealServerNothingIsSentAndTheReasonCounted() throws {
+    @Test func withoutALiveRealServerNothingIsForwardedAndTheReasonCounted() throws {
       let director = try RunningDirector(on: wire.director)
       try director.ipvsadm("-A \(Self.service) -s rr")
       #expect(try forwarded(Self.request(4001), seconds: 0.5) == nil)

@@ -11,8 +11,6 @@ enum Deviation: String, CaseIterable {
     "leaves a TCP segment of no connection to the local stack, which answers RST"
   case clientPort20 =
     "leaves a packet from a client's port 20 (FTP data) of no connection to the local stack"
-  case noRealServer =
-    "answers ICMP port unreachable where no real server is available"
   case datagramToRemoved =
     "drops a UDP flow whose real server was removed, until it expires (`expire_nodest_conn`)"
   case synToRemoved =

@@ -49,8 +49,9 @@ public struct Forwarder: ~Copyable {
 
   deinit { core.deallocate() }
 
-  /// Makes the schedulers that count see these workers' connections too. Before the first batch;
-  /// the peers must live as long as this value is used.
+  /// Makes the schedulers that count see these workers' connections too, and ICMP errors and
+  /// fragments, which reach any queue, find them. Before the first batch; the peers must have the
+  /// same hash key and live as long as this value is used.
   public func join(_ peers: [ForwarderView]) {
     precondition(peers.count <= ConnectionLoads.peerLimit)
     for (place, peer) in peers.enumerated() {
@@ -216,6 +217,6 @@ private struct ForwarderLayout {
           to: FragmentNote.self, capacity: FragmentTable.noteCount)),
       peerTables: (base + sections.peerTables).bindMemory(
         to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
-      sweep: SweepPosition(lastTurn: now))
+      answers: AnswerAllowance(lastTurn: now), sweep: SweepPosition(lastTurn: now))
   }
 }

@@ -16,7 +16,7 @@ extension ForwarderCore {
       let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
       let client = Client(record: record, isIPv6: isIPv6)
       guard let realServer = schedule(core, facts.service, client) else {
-        return drop(core, batch, facts, .noRealServer)
+        return leave(core, batch, Int(facts.index), frame)
       }
       core.pointee.uncount(meta)
       core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
@@ -70,9 +70,10 @@ extension ForwarderCore {
         forwardUnrecorded(core, batch, packet.frame, packet.facts, hash: packet.key)
         continue
       }
-      guard let realServer = choose(core, batch, packet.facts, Client(ipv4: packet.key)) else {
-        continue
-      }
+      guard
+        let realServer = choose(
+          core, batch, packet.frame, packet.facts, Client(ipv4: packet.key))
+      else { continue }
       core.pointee.vacate(position.key, position.meta, .ipv4Connections)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.key.pointee = packet.key
@@ -98,9 +99,10 @@ extension ForwarderCore {
           core, batch, packet.frame, packet.facts, hash: key.high ^ key.low ^ key.transport)
         continue
       }
-      guard let realServer = choose(core, batch, packet.facts, Client(ipv6: packet.key)) else {
-        continue
-      }
+      guard
+        let realServer = choose(
+          core, batch, packet.frame, packet.facts, Client(ipv6: packet.key))
+      else { continue }
       core.pointee.vacate(position.transport, position.meta, .ipv6Connections)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.store(packet.key)
@@ -109,18 +111,18 @@ extension ForwarderCore {
     }
   }
 
-  /// The real server of a new connection, or nil and the packet is dropped and counted.
+  /// The real server of a new connection, or nil and the packet's verdict is given.
   @inline(__always)
   private static func choose(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ facts: PacketFacts,
-    _ client: Client
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client
   ) -> UInt16? {
     guard facts.event.opensConnection else {
       drop(core, batch, facts, .noConnection)
       return nil
     }
     guard let realServer = schedule(core, facts.service, client) else {
-      drop(core, batch, facts, .noRealServer)
+      leave(core, batch, Int(facts.index), frame)
       return nil
     }
     return realServer
@@ -135,7 +137,9 @@ extension ForwarderCore {
     let content = core.pointee.content
     let service = content.pointee.services[Int(facts.service)]
     let members = content.pointee.members + Int(service.firstMember)
-    guard service.heaviestAvailable > 0 else { return drop(core, batch, facts, .noRealServer) }
+    guard service.heaviestAvailable > 0 else {
+      return leave(core, batch, Int(facts.index), frame)
+    }
     var place = UInt32(
       truncatingIfNeeded: (core.pointee.hashKey.hash(key) &>> 32) % UInt64(service.memberCount))
     while !members[Int(place)].takesConnections { place = (place &+ 1) % service.memberCount }

@@ -65,5 +65,6 @@ struct ForwarderCore: BitwiseCopyable {
   var fragments: FragmentTable
   /// The other workers' tables, as many as `loads` has peers: read, never written.
   var peerTables: UnsafeMutablePointer<ConnectionTables>
+  var answers: AnswerAllowance
   var sweep: SweepPosition
 }

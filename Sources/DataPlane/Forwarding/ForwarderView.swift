@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Synchronization
 
 /// One real server's figures, of one worker or summed.
 public struct RealServerStatistics: Sendable, Equatable {
@@ -74,11 +73,11 @@ public struct ForwarderView: @unchecked Sendable {
     let place = Int(index.rawValue)
     let counters = UnsafeMutableRawPointer(realServers + place)
       .assumingMemoryBound(to: UInt64.self)
-    let word = load(loads + place)
+    let word = sharedLoad(loads + place)
     var statistics = RealServerStatistics()
-    statistics.packets = load(counters)
-    statistics.bytes = load(counters + 1)
-    statistics.connections = load(counters + 2)
+    statistics.packets = sharedLoad(counters)
+    statistics.bytes = sharedLoad(counters + 1)
+    statistics.connections = sharedLoad(counters + 2)
     statistics.active = UInt32(truncatingIfNeeded: ConnectionLoads.active(word))
     statistics.inactive = UInt32(truncatingIfNeeded: ConnectionLoads.inactive(word))
     return statistics

@@ -43,7 +43,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   }
 }
 
-/// The fate of one frame: forward it by an egress interface, or drop it for a reason.
+/// The fate of one frame: forward it by an egress interface, drop it for a reason, or send back the
+/// answer that was made in its place.
 public struct Verdict: BitwiseCopyable, Equatable, Sendable {
   var rawValue: UInt16
 
@@ -55,12 +56,24 @@ public struct Verdict: BitwiseCopyable, Equatable, Sendable {
     Verdict(rawValue: 0x100 | UInt16(reason.rawValue))
   }
 
+  /// The frame is the director's own now, `frameBytes` octets from the descriptor's address on.
+  static func answer(frameBytes: Int) -> Verdict {
+    Verdict(rawValue: 0x8000 | UInt16(truncatingIfNeeded: frameBytes & 0x7fff))
+  }
+
+  /// Octets of the answer, or 0 where there is none.
+  @inline(__always) public var answerBytes: UInt32 {
+    rawValue >= 0x8000 ? UInt32(rawValue & 0x7fff) : 0
+  }
+
   @inline(__always) public var isForward: Bool { rawValue < 0x100 }
 
   /// Valid where `isForward`.
   @inline(__always) public var egress: EgressIndex { EgressIndex(truncatingIfNeeded: rawValue) }
 
+  /// Why the packet was not forwarded; nil where it was.
   public var dropReason: DropReason? {
-    isForward ? nil : DropReason(rawValue: UInt8(truncatingIfNeeded: rawValue))
+    if answerBytes > 0 { return .noRealServer }
+    return isForward ? nil : DropReason(rawValue: UInt8(truncatingIfNeeded: rawValue))
   }
 }

@@ -5,6 +5,8 @@ import Synchronization
 public enum QueueCounter: Int, CaseIterable, Sendable {
   case received
   case forwarded
+  /// Packets that were not forwarded but answered in their own frames.
+  case answered
   case dropped
   /// Batches of at least one packet: `received` over this is the mean batch.
   case batches

@@ -92,26 +92,33 @@ public struct WorkerLoop: ~Copyable {
   /// Whether packets wait to be taken by the kernel.
   public var isSending: Bool { transmit.pending > 0 }
 
-  /// Forwarded packets go to the transmit ring as they lie, all others back to the fill ring.
+  /// Forwarded packets and answers go to the transmit ring as they lie, all others back to the fill
+  /// ring.
   @inline(__always)
   private mutating func dispatch(_ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32) {
-    var (forwarded, dropped) = (UInt32(0), UInt32(0))
+    var (sent, answered, dropped) = (UInt32(0), UInt32(0), UInt32(0))
     _ = fill.reserve(count)
     for index in 0..<Int(count) {
       let descriptor = descriptors[index]
+      let answerBytes = verdicts[index].answerBytes
       if _fastPath(verdicts[index].isForward) {
         transmit.write(
-          FrameDescriptor(address: descriptor.address, length: descriptor.length), at: forwarded)
-        forwarded &+= 1
+          FrameDescriptor(address: descriptor.address, length: descriptor.length), at: sent)
+        sent &+= 1
+      } else if answerBytes > 0 {
+        transmit.write(FrameDescriptor(address: descriptor.address, length: answerBytes), at: sent)
+        sent &+= 1
+        answered &+= 1
       } else {
         fill.write(chunk(of: descriptor.address), at: dropped)
         dropped &+= 1
       }
     }
-    if forwarded > 0 { transmit.submit(forwarded) }
+    if sent > 0 { transmit.submit(sent) }
     if dropped > 0 { fill.submit(dropped) }
     counters.add(UInt64(count), to: .received)
-    counters.add(UInt64(forwarded), to: .forwarded)
+    counters.add(UInt64(sent &- answered), to: .forwarded)
+    if _slowPath(answered > 0) { counters.add(UInt64(answered), to: .answered) }
     counters.add(UInt64(dropped), to: .dropped)
     counters.add(1, to: .batches)
   }

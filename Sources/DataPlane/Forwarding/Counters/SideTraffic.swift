@@ -22,4 +22,6 @@ public enum SideTraffic: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case laterFragment
   /// First fragments remembered in the place of another datagram that had time left.
   case fragmentEvicted
+  /// ICMP port unreachable, sent to a client for whom no real server was available.
+  case portUnreachable
 }

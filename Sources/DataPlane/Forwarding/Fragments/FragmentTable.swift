@@ -2,7 +2,7 @@
 
 /// What all fragments of one datagram have in common: RFC 791 §2.3, RFC 8200 §4.5. IPv4 addresses
 /// fill the low half of the low words.
-struct FragmentKey: BitwiseCopyable, Equatable {
+struct FragmentKey: BitwiseCopyable {
   var sourceHigh: UInt64 = 0
   var sourceLow: UInt64
   var destinationHigh: UInt64 = 0
@@ -22,6 +22,13 @@ struct FragmentKey: BitwiseCopyable, Equatable {
     destinationHigh = addresses.destinationHigh
     destinationLow = addresses.destinationLow
     datagram = Self.datagram(fragment, version: 6)
+  }
+
+  /// Written out, because the compiler makes a call to memcmp of a chain of comparisons.
+  static func == (left: FragmentKey, right: FragmentKey) -> Bool {
+    (left.sourceHigh ^ right.sourceHigh) | (left.sourceLow ^ right.sourceLow)
+      | (left.destinationHigh ^ right.destinationHigh)
+      | (left.destinationLow ^ right.destinationLow) | (left.datagram ^ right.datagram) == 0
   }
 
   private static func datagram(_ fragment: FragmentFields, version: UInt64) -> UInt64 {
