@@ -60,17 +60,23 @@
     }
 
     /// Names of all that `function` calls or jumps to outside itself; an indirect call is one too.
+    /// Not the jump by a switch's table of distances: `movslq` from the table, `add`, and soon `jmp`.
     private static func callees(of function: String) throws -> Set<String> {
       let listing = try output([
         "objdump", "-d", "--no-show-raw-insn", "--disassemble=\(function)", program,
       ])
       var callees: Set<String> = []
+      var operations: [Substring] = []
       for line in listing.split(separator: "\n") {
         let words = line.split(separator: "\t").last?.split(separator: " ") ?? []
+        operations = operations.suffix(7) + [words.first ?? ""]
         guard let operation = words.first, let operand = words.last, words.count > 1,
           operation.hasPrefix("call") || operation.hasPrefix("j")
         else { continue }
         guard operand.hasPrefix("<") else {
+          if operation == "jmp", operations.contains("movslq"), operations.contains("add") {
+            continue
+          }
           callees.insert("\(operation) \(operand)")
           continue
         }
