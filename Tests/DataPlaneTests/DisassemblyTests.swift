@@ -60,7 +60,7 @@
     }
 
     /// Names of all that `function` calls or jumps to outside itself; an indirect call is one too.
-    /// Not the jump by a switch's table of distances: `movslq` from the table, `add`, and soon `jmp`.
+    /// Not the jump by a switch's table of distances: `movslq` from the table, `add`, soon `jmp`.
     private static func callees(of function: String) throws -> Set<String> {
       let listing = try output([
         "objdump", "-d", "--no-show-raw-insn", "--disassemble=\(function)", program,
