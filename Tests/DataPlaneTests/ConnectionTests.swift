@@ -155,6 +155,20 @@ import Testing
     #expect(statistics(desk, 2).connections == 1)
   }
 
+  /// The only real server is drained while a handshake is under way: its SYN may come again.
+  @Test func aRepeatedSynStaysWhereThereIsNoOther() throws {
+    let desk = try ForwarderDesk()
+    try desk.adopt(site(revision: 1) { $0.services[0].realServers.removeLast() })
+    #expect(desk.forward(Self.syn).frame[5] == 2)
+    try desk.adopt(
+      site {
+        $0.services[0].realServers.removeLast()
+        $0.services[0].realServers[0].weight = 0
+      })
+    #expect(desk.forward(Self.syn).frame[5] == 2)
+    #expect(desk.forward(Self.ack).frame[5] == 2)
+  }
+
   /// LVS drops segments of a removed real server until it is added again (expire_nodest_conn 0).
   @Test func aRemovedRealServersConnectionsRestAndGoOnWhenItReturns() throws {
     let desk = try ForwarderDesk()

@@ -26,16 +26,26 @@ import Testing
       let isSYN = event.decidingFlag == .syn
       if let old = connections[port], old.expiry > now {
         let weight = list.first { $0.number == old.realServer }?.weight
-        let isOver = [.timeWait, .close, .finWait].contains(old.state)
-        if !(isSYN && (isOver || weight ?? 0 == 0)) {
+        if !(isSYN && (Self.isOver(old.state) || weight ?? 0 == 0)) {
           guard weight != nil else { return nil }
           record(port, old.realServer, old.state.next(on: event))
           return old.realServer
         }
       }
-      guard isSYN, let chosen = schedule() else { return nil }
+      guard isSYN else { return nil }
+      guard let chosen = schedule() else {
+        guard let old = connections[port], old.expiry > now, !Self.isOver(old.state),
+          list.contains(where: { $0.number == old.realServer })
+        else { return nil }
+        record(port, old.realServer, old.state.next(on: event))
+        return old.realServer
+      }
       record(port, chosen, ConnectionState.none.next(on: event))
       return chosen
+    }
+
+    private static func isOver(_ state: ConnectionState) -> Bool {
+      [.timeWait, .close, .finWait].contains(state)
     }
 
     private mutating func record(_ port: UInt16, _ number: UInt8, _ state: ConnectionState) {

@@ -15,13 +15,16 @@ extension ForwarderCore {
       guard facts.event.opensConnection else { return drop(core, batch, facts, .noConnection) }
       let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
       let client = Client(record: record, isIPv6: isIPv6)
-      guard let realServer = schedule(core, facts.service, client) else {
+      if let realServer = schedule(core, facts.service, client) {
+        core.pointee.uncount(meta)
+        core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
+        record.pointee = core.pointee.opened(realServer, facts, batch.now).rawValue
+        return transmit(core, batch, realServer, frame, facts)
+      }
+      // A SYN repeated to a real server that is being drained, with no other to go to, stays.
+      guard !isExpired, status == .live, !meta.isOver else {
         return leave(core, batch, Int(facts.index), frame)
       }
-      core.pointee.uncount(meta)
-      core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
-      record.pointee = core.pointee.opened(realServer, facts, batch.now).rawValue
-      return transmit(core, batch, realServer, frame, facts)
     }
     guard status == .live else {
       return drop(
@@ -48,11 +51,7 @@ extension ForwarderCore {
   ) -> Bool {
     if facts.event == .datagram { return status != .live }
     guard facts.event.isSYN else { return false }
-    let isOver =
-      meta.state == ConnectionState.timeWait.rawValue
-      || meta.state == ConnectionState.close.rawValue
-      || meta.state == ConnectionState.finWait.rawValue
-    return isOver || status != .live || !takesConnections(meta.realServer)
+    return meta.isOver || status != .live || !takesConnections(meta.realServer)
   }
 
   /// Pass 3: the IPv4 packets that found no entry in their first line, in order.

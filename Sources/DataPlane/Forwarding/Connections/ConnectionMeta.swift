@@ -19,6 +19,12 @@ struct ConnectionMeta: BitwiseCopyable {
   @inline(__always) var expiry: Tick { Tick(rawValue: UInt32(truncatingIfNeeded: rawValue &>> 32)) }
   @inline(__always) func isExpired(at now: Tick) -> Bool { expiry.milliseconds(since: now) <= 0 }
 
+  /// Whether the client has ended the connection: its port may begin another.
+  var isOver: Bool {
+    state == ConnectionState.timeWait.rawValue || state == ConnectionState.close.rawValue
+      || state == ConnectionState.finWait.rawValue
+  }
+
   @inline(__always) func refreshed(until expiry: Tick) -> ConnectionMeta {
     ConnectionMeta(rawValue: rawValue & 0xffff_ffff | UInt64(expiry.rawValue) &<< 32)
   }
