@@ -156,12 +156,12 @@ struct KernelNeighborsTests {
     }
   }
 
-  /// Flushed by hand, and by the kernel when the interface gets another MAC address.
+  /// Deleted by hand, and by the kernel when the interface gets another MAC address.
   @Test func aLostEntryIsAskedForAnewAtOnce() async throws {
     let lan = try LAN()
     defer { lan.neighbors.stop() }
     _ = try lan.neighbors.follow(try #require(IPAddress("192.168.1.151")))
-    for loss in ["neighbour flush dev lan", "link set lan address 02:00:00:00:00:d2"] {
+    for loss in ["neighbour del 192.168.1.151 dev lan", "link set lan address 02:00:00:00:00:d2"] {
       let entry = { try lan.director.run("ip", "neighbour", "show", "192.168.1.151") }
       try await eventually { try entry().contains("managed REACHABLE") }
       try lan.director.run("sh", "-c", "ip \(loss)")
