@@ -20,9 +20,8 @@ require_machine() {
   [[ $EUID -eq 0 ]] || die "network namespaces and XDP need root: run 'sudo $0'."
   grep -q '^XDP ' /proc/net/protocols ||
     die "kernel $(uname -r) has no XDP sockets: boot one built with CONFIG_XDP_SOCKETS=y."
-  command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin
   command -v swift >/dev/null ||
-    die "no 'swift' on PATH or in /opt/swift: install Swift 6 from https://www.swift.org/install."
+    die "no 'swift' on PATH: install Swift 6 from https://www.swift.org/install."
   local banner
   banner=$(swift --version 2>/dev/null) || die "'swift --version' fails: reinstall the toolchain."
   [[ $banner =~ Swift\ version\ ([0-9]+) && ${BASH_REMATCH[1]} -ge 6 ]] ||
