@@ -7,12 +7,16 @@ extension Director {
   /// Carries out a command; `settle()` makes the workers act on it.
   func apply(_ command: Command) throws(DirectorError) {
     switch command {
-    case .addService(let service, let scheduler, let flags):
+    case .addService(let service, let scheduler, let flags, let isOnePacket):
       try addService(
-        ServiceConfiguration(key: service, scheduler: scheduler, flags: flags ?? []))
-    case .editService(let service, let scheduler, let flags):
+        ServiceConfiguration(
+          key: service, scheduler: scheduler, flags: flags ?? [],
+          isOnePacket: isOnePacket ?? false))
+    case .editService(let service, let scheduler, let flags, let isOnePacket):
       try editService(
-        ServiceConfiguration(key: service, scheduler: scheduler, flags: flags ?? []))
+        ServiceConfiguration(
+          key: service, scheduler: scheduler, flags: flags ?? [],
+          isOnePacket: isOnePacket ?? false))
     case .deleteService(let service):
       try deleteService(service)
     case .addRealServer(let service, let server, let weight, let thresholds):
@@ -74,8 +78,9 @@ extension ServiceReport {
   init(_ status: ServiceStatus) {
     self.init(
       service: status.configuration.key, scheduler: status.configuration.scheduler,
-      flags: status.configuration.flags, statistics: Counters(status.statistics),
-      rates: Counters(status.rates), realServers: status.realServers.map(RealServerReport.init))
+      flags: status.configuration.flags, isOnePacket: status.configuration.isOnePacket,
+      statistics: Counters(status.statistics), rates: Counters(status.rates),
+      realServers: status.realServers.map(RealServerReport.init))
   }
 }
 

@@ -57,7 +57,9 @@ struct Routes: Sendable {
     case .POST:
       let body: ServiceRequest = try decode(request)
       try await apply(
-        .addService(service: body.service, scheduler: body.scheduler, flags: body.flags))
+        .addService(
+          service: body.service, scheduler: body.scheduler, flags: body.flags,
+          isOnePacket: body.isOnePacket))
       return try Response(.created, try await report(of: body.service))
     case .DELETE:
       try await apply(.clear)
@@ -88,7 +90,9 @@ struct Routes: Sendable {
     case .PATCH:
       let body: ServiceChange = try decode(request)
       try await apply(
-        .editService(service: key, scheduler: body.scheduler, flags: body.flags))
+        .editService(
+          service: key, scheduler: body.scheduler, flags: body.flags,
+          isOnePacket: body.isOnePacket))
     case .DELETE:
       try await apply(.deleteService(service: key))
       return .done

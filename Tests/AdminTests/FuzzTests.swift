@@ -107,8 +107,10 @@ import Testing
   /// What the director may take for granted of a command line.
   private func check(_ command: Command, _ comment: Comment?) {
     switch command {
-    case .addService(let service, _, _), .editService(let service, _, _):
+    case .addService(let service, _, _, let isOnePacket),
+      .editService(let service, _, _, let isOnePacket):
       #expect(service.port != Port(0), comment)
+      #expect(isOnePacket != true || service.ipProtocol == .udp, comment)
     case .addRealServer(let service, let server, let weight, _),
       .editRealServer(let service, let server, let weight, _):
       #expect(weight <= 2_147_483_647 && server.port == service.port, comment)

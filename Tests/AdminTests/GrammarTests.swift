@@ -41,6 +41,9 @@ import Testing
         "-At 192.0.2.1:80 -b mh-port,flag-1 -s mh",
         .addService(service: web, scheduler: .mh, flags: [.fallback, .port])
       ),
+      (
+        "-A -ou 192.0.2.1:53", .addService(service: dns, scheduler: .wlc, isOnePacket: true)
+      ),
       ("-Et 192.0.2.1:80", .editService(service: web, scheduler: .wlc)),
       (
         "-a -t 192.0.2.1:80 -r 192.0.2.2 -x 10 -y 5",
@@ -122,7 +125,6 @@ import Testing
     ("-A -t 192.0.2.1:80 -s rr -p", "-p: persistence is not available"),
     ("-A -t 192.0.2.1:80 -s rr -p 300 -M 255.255.255.0", "-p: persistence is not available"),
     ("-A -t 192.0.2.1:80 -s rr --pe sip", "--pe: persistence is not available"),
-    ("-A -u 192.0.2.1:53 -s rr -o", "-o: one-packet scheduling is not available"),
     ("-L --daemon", "--daemon: connection synchronization is not available"),
     ("--start-daemon master", "--start-daemon: connection synchronization is not available"),
   ])
@@ -142,10 +144,7 @@ import Testing
   @Test(arguments: [
     ("-C\n-Ln\n", "line 2: only commands that change the table can be restored", 2),
     ("-R\n", "line 1: only commands that change the table can be restored", 2),
-    (
-      "-C\n\n-C -o", "line 3: -o: one-packet scheduling is not available: leave the option out",
-      2
-    ),
+    ("-C\n\n-C -o", "line 3: Illegal 'ops' option with the 'flush' command", 2),
     (
       "-C\n-A -t 192.0.2.1:80 -w 1",
       "line 2: Illegal 'weight' option with the 'add-service' command", 2

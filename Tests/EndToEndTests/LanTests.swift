@@ -55,6 +55,18 @@ extension EndToEnd {
       #expect(try served.query(fromPort: 5002) == second)
     }
 
+    @Test func oneByOneDatagramsOfOneClientPortGoRound() throws {
+      let served = try ServedLan()
+      let director = try RunningDirector(on: served.lan.director)
+      try director.ipvsadm("-A \(ServedLan.names) -s rr -o")
+      for server in [151, 152] {
+        try director.ipvsadm("-a \(ServedLan.names) -r 192.168.1.\(server)")
+      }
+      let names = try (0..<4).map { _ in try served.query(fromPort: 5001) }
+      #expect(names == ["rs2", "rs1", "rs2", "rs1"])
+      #expect(try director.ipvsadm("-Lnc").split(separator: "\n").count == 2, "only the title")
+    }
+
     @Test func answersBypassTheDirectorAndRequestsKeepTheirBytes() throws {
       let served = try ServedLan()
       let director = try RunningDirector(on: served.lan.director)

@@ -34,6 +34,8 @@ public struct ServiceReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var scheduler: Scheduler
   public var flags: SchedulerFlags
+  /// Whether every datagram is scheduled by itself (`ops` in ipvsadm's text).
+  public var isOnePacket: Bool
   public var statistics: Counters
   public var rates: Counters
   /// In the scheduler's order: the one added last comes first, as in LVS.
@@ -41,12 +43,13 @@ public struct ServiceReport: Hashable, Sendable, Codable {
 
   public init(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
-    statistics: Counters = Counters(), rates: Counters = Counters(),
+    isOnePacket: Bool = false, statistics: Counters = Counters(), rates: Counters = Counters(),
     realServers: [RealServerReport] = []
   ) {
     self.service = service
     self.scheduler = scheduler
     self.flags = flags
+    self.isOnePacket = isOnePacket
     self.statistics = statistics
     self.rates = rates
     self.realServers = realServers

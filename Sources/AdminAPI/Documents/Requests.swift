@@ -7,6 +7,8 @@ public struct ServiceRequest: Hashable, Sendable, Codable {
   public var scheduler: Scheduler
   /// None where they are left out.
   public var flags: SchedulerFlags?
+  /// `-o`; not where it is left out.
+  public var isOnePacket: Bool?
 }
 
 /// `PATCH /v1/services/{protocol}/{address}/{port}`.
@@ -14,6 +16,8 @@ public struct ServiceChange: Hashable, Sendable, Codable {
   public var scheduler: Scheduler
   /// None where they are left out.
   public var flags: SchedulerFlags?
+  /// `-o`; not where it is left out.
+  public var isOnePacket: Bool?
 }
 
 /// `POST /v1/services/{protocol}/{address}/{port}/real-servers`.

@@ -105,7 +105,8 @@ private struct CommandLineOptions {
       lowerThreshold = try number(found.argument, "l_threshold")
     case .schedulerFlags:
       flagNames = found.argument
-    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .thresholds, .nosort, .exact:
+    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .thresholds, .nosort, .exact,
+      .onePacket:
       break
     }
   }
@@ -136,10 +137,14 @@ private struct CommandLineOptions {
     switch command {
     case .add:
       return .change(
-        .addService(service: try serviceKey(), scheduler: try chosen(), flags: flags))
+        .addService(
+          service: try serviceKey(), scheduler: try chosen(), flags: flags,
+          isOnePacket: isOnePacket))
     case .edit:
       return .change(
-        .editService(service: try serviceKey(), scheduler: try chosen(), flags: flags))
+        .editService(
+          service: try serviceKey(), scheduler: try chosen(), flags: flags,
+          isOnePacket: isOnePacket))
     case .delete: return .change(.deleteService(service: key!))
     case .addServer:
       return .change(
@@ -174,9 +179,14 @@ private struct CommandLineOptions {
       ? nil : ConnectionThresholds(upper: upperThreshold, lower: lowerThreshold)
   }
 
+  private var isOnePacket: Bool? { given.contains(.onePacket) ? true : nil }
+
   private func serviceKey() throws(UsageError) -> VirtualServiceKey {
     guard key!.port != Port(0) else {
       throw UsageError("Zero port specified for non-persistent service")
+    }
+    guard isOnePacket == nil || ipProtocol == .udp else {
+      throw UsageError("One-Packet Scheduling is only for UDP virtual services")
     }
     return key!
   }

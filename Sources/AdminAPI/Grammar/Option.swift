@@ -25,6 +25,7 @@ enum OptionName: String, CaseIterable {
   case upperThreshold = "u-threshold"
   case lowerThreshold = "l-threshold"
   case timeout, stats, rate, thresholds, nosort, exact
+  case onePacket = "ops"
   case schedulerFlags = "sched-flags"
 }
 
@@ -88,6 +89,7 @@ struct Option {
     Option("u-threshold", "x", .required, .option(.upperThreshold)),
     Option("l-threshold", "y", .required, .option(.lowerThreshold)),
     Option("sched-flags", "b", .required, .option(.schedulerFlags)),
+    Option("ops", "o", .none, .option(.onePacket)),
     Option("numeric", "n", .none, .option(.numeric)),
     Option("connection", "c", .none, .option(.connection)),
     Option("timeout", nil, .none, .option(.timeout)),
@@ -112,7 +114,6 @@ struct Option {
     unavailable("netmask", "M", .required, persistence),
     unavailable("pe", nil, .required, persistence),
     unavailable("persistent-conn", nil, .none, persistence),
-    unavailable("ops", "o", .none, "one-packet scheduling is not available: leave the option out"),
     unavailable("start-daemon", nil, .required, synchronization),
     unavailable("stop-daemon", nil, .required, synchronization),
     unavailable("daemon", nil, .none, synchronization),

@@ -11,7 +11,7 @@ struct OptionRules {
     switch command {
     case .add, .edit:
       required = [.service]
-      optional = [.scheduler, .schedulerFlags]
+      optional = [.scheduler, .onePacket, .schedulerFlags]
     case .delete:
       required = [.service]
     case .addServer, .editServer:

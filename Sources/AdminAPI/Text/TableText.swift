@@ -43,7 +43,8 @@ public struct TableText: Sendable {
       let option = service.service.ipProtocol == .udp ? "-u" : "-t"
       let name = "\(option) \(anyName(service.service))"
       let flags = service.flags.ipvsadmNames(for: service.scheduler)
-      text += "-A \(name) -s \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " -b \(flags)")\n"
+      text += "-A \(name) -s \(service.scheduler.rawValue)"
+      text += (service.isOnePacket ? " -o" : "") + (flags.isEmpty ? "" : " -b \(flags)") + "\n"
       for server in Self.sorted(service.realServers) {
         let serverName = anyName(
           server.realServer.address, server.realServer.port, service.service.ipProtocol)
@@ -119,6 +120,7 @@ public struct TableText: Sendable {
     case .configuration, .thresholds:
       let flags = service.flags.ipvsadmNames(for: service.scheduler)
       return " \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " (\(flags))")"
+        + (service.isOnePacket ? " ops" : "")
     case .statistics(let isExact): return gap + cells(service.statistics, isExact: isExact)
     case .rates(let isExact): return gap + cells(service.rates, isExact: isExact)
     }

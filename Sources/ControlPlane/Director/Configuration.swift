@@ -6,11 +6,17 @@ public struct ServiceConfiguration: Hashable, Sendable {
   public var key: VirtualServiceKey
   public var scheduler: Scheduler
   public var flags: SchedulerFlags
+  /// `-o`: every datagram is scheduled by itself and leaves no record; for UDP only.
+  public var isOnePacket: Bool
 
-  public init(key: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = []) {
+  public init(
+    key: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
+    isOnePacket: Bool = false
+  ) {
     self.key = key
     self.scheduler = scheduler
     self.flags = flags
+    self.isOnePacket = isOnePacket
   }
 }
 

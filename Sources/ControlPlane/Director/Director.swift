@@ -58,6 +58,7 @@ public actor Director {
     guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
     guard key.port.rawValue != 0 else { throw .portZero(key) }
     guard key.address.isUnicast else { throw .notUnicast(key.address) }
+    try validateOnePacket(configuration)
     guard services[key] == nil else { throw .serviceExists(key) }
     guard let index = serviceIndices.take(key) else {
       throw .tooManyServices(limit: serviceIndices.limit)
@@ -74,6 +75,7 @@ public actor Director {
   /// Changes the scheduler and its flags; real servers and statistics stay.
   public func editService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
+    try validateOnePacket(configuration)
     guard services[key] != nil else { throw .noSuchService(key) }
     services[key]!.configuration = configuration
     services[key]!.revision = nextRevision()
@@ -81,6 +83,12 @@ public actor Director {
     logger.info(
       "service edited",
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
+  }
+
+  private func validateOnePacket(_ configuration: ServiceConfiguration) throws(DirectorError) {
+    guard !configuration.isOnePacket || configuration.key.ipProtocol == .udp else {
+      throw .onePacketTCP(configuration.key)
+    }
   }
 
   /// Removes a service with its real servers. If it is added again within two minutes, its

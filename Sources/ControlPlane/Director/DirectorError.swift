@@ -11,6 +11,7 @@ public enum DirectorError: Error, Hashable, Sendable {
   case noSuchRealServer(IPAddress, VirtualServiceKey)
   case unsupportedProtocol(VirtualServiceKey)
   case portZero(VirtualServiceKey)
+  case onePacketTCP(VirtualServiceKey)
   case notUnicast(IPAddress)
   case addressFamilyMismatch(IPAddress, VirtualServiceKey)
   case portMismatch(Port, VirtualServiceKey)
@@ -38,8 +39,8 @@ public enum DirectorError: Error, Hashable, Sendable {
     case .weightOutOfRange, .thresholdsCross: ERANGE
     case .tooManyServices, .tooManyRealServers: ENOMEM
     case .unsupportedProtocol: EPROTONOSUPPORT
-    case .portZero, .notUnicast, .addressFamilyMismatch, .portMismatch, .timeoutOutOfRange,
-      .ownAddress, .behindGateway, .otherInterface, .noRoute:
+    case .portZero, .onePacketTCP, .notUnicast, .addressFamilyMismatch, .portMismatch,
+      .timeoutOutOfRange, .ownAddress, .behindGateway, .otherInterface, .noRoute:
       EINVAL
     case .system: EIO
     }
@@ -61,6 +62,8 @@ extension DirectorError: CustomStringConvertible {
       "service \(key) is neither TCP nor UDP: only these are forwarded"
     case .portZero(let key):
       "service \(key) has port 0, which needs persistence, which is not available: name a port"
+    case .onePacketTCP(let key):
+      "one-packet scheduling is for datagrams, and \(key) is TCP: leave it out"
     case .notUnicast(let address):
       "\(address) is not a unicast host address: give one that a host can own"
     case .addressFamilyMismatch(let address, let key):

@@ -15,6 +15,10 @@ extension ForwarderCore {
       guard facts.event.opensConnection else { return drop(core, batch, facts, .noConnection) }
       let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
       let client = Client(record: record, isIPv6: isIPv6)
+      if core.pointee.isOnePacket(facts) {
+        // The record is left to the sweep.
+        return forwardOnce(core, batch, frame, facts, client)
+      }
       if let realServer = schedule(core, facts.service, client) {
         core.pointee.uncount(meta)
         core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
@@ -65,14 +69,18 @@ extension ForwarderCore {
         settle(core, batch, position.meta, packet.frame, packet.facts)
         continue
       }
+      let client = Client(ipv4: packet.key)
+      if core.pointee.isOnePacket(packet.facts) {
+        forwardOnce(core, batch, packet.frame, packet.facts, client)
+        continue
+      }
       guard let position = IPv4ConnectionTable.free(packet.line, now: batch.now) else {
         forwardUnrecorded(core, batch, packet.frame, packet.facts, hash: packet.key)
         continue
       }
-      guard
-        let realServer = choose(
-          core, batch, packet.frame, packet.facts, Client(ipv4: packet.key))
-      else { continue }
+      guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
+        continue
+      }
       core.pointee.vacate(position.key, position.meta, .ipv4Connections)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.key.pointee = packet.key
@@ -92,22 +100,36 @@ extension ForwarderCore {
         settle(core, batch, position.meta, packet.frame, packet.facts)
         continue
       }
+      let client = Client(ipv6: packet.key)
+      if core.pointee.isOnePacket(packet.facts) {
+        forwardOnce(core, batch, packet.frame, packet.facts, client)
+        continue
+      }
       guard let position = IPv6ConnectionTable.free(packet.line, now: batch.now) else {
         let key = packet.key
         forwardUnrecorded(
           core, batch, packet.frame, packet.facts, hash: key.high ^ key.low ^ key.transport)
         continue
       }
-      guard
-        let realServer = choose(
-          core, batch, packet.frame, packet.facts, Client(ipv6: packet.key))
-      else { continue }
+      guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
+        continue
+      }
       core.pointee.vacate(position.transport, position.meta, .ipv6Connections)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.store(packet.key)
       core.pointee.counters.add(1, to: .ipv6Connections)
       transmit(core, batch, realServer, packet.frame, packet.facts)
     }
+  }
+
+  /// One-packet scheduling: a connection that ends with the packet that opens it.
+  private static func forwardOnce(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client
+  ) {
+    guard let realServer = choose(core, batch, frame, facts, client) else { return }
+    core.pointee.uncount(core.pointee.opened(realServer, facts, batch.now))
+    transmit(core, batch, realServer, frame, facts)
   }
 
   /// The real server of a new connection, or nil and the packet's verdict is given.
@@ -190,6 +212,10 @@ extension ForwarderCore {
   func status(of realServer: UInt16) -> NextHop.Status {
     Int(realServer) < content.pointee.realServerCount
       ? content.pointee.nextHops[Int(realServer)].status : .vacant
+  }
+
+  private func isOnePacket(_ facts: PacketFacts) -> Bool {
+    content.pointee.services[Int(facts.service)].isOnePacket
   }
 
   private func takesConnections(_ realServer: UInt16) -> Bool {

@@ -74,7 +74,8 @@ struct ServiceRecord: BitwiseCopyable {
   /// Whether one of its real servers has an upper threshold.
   var isLimited: Bool
   var isInService: Bool
-  private var padding: UInt8 = 0
+  /// Whether its packets leave no record behind.
+  var isOnePacket: Bool
 
   /// - Parameters:
   ///   - firstMember: where `members` lie in their section.
@@ -97,6 +98,7 @@ struct ServiceRecord: BitwiseCopyable {
     firstWeight = heaviest == 0 ? 0 : heaviest - (weightStep - 1)
     heaviestAvailable = members.lazy.filter(\.takesConnections).map(\.weight).max() ?? 0
     isInService = true
+    isOnePacket = service.isOnePacket && service.key.ipProtocol == .udp
   }
 }
 

@@ -51,6 +51,8 @@ public struct SnapshotSpecification: Sendable {
     public var key: VirtualServiceKey
     public var scheduler: Scheduler
     public var flags: SchedulerFlags
+    /// One-packet scheduling (`-o`): datagrams are scheduled one by one. TCP has none.
+    public var isOnePacket: Bool
     /// Incremented by one whenever a real server is added, edited or removed or the scheduler
     /// changes, so that workers reset their cursors as LVS does.
     public var revision: UInt32
@@ -59,12 +61,14 @@ public struct SnapshotSpecification: Sendable {
 
     public init(
       index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler,
-      flags: SchedulerFlags = [], revision: UInt32, realServers: [RealServer]
+      flags: SchedulerFlags = [], isOnePacket: Bool = false, revision: UInt32,
+      realServers: [RealServer]
     ) {
       self.index = index
       self.key = key
       self.scheduler = scheduler
       self.flags = flags
+      self.isOnePacket = isOnePacket
       self.revision = revision
       self.realServers = realServers
     }
