@@ -7,15 +7,15 @@ extension Director {
   /// Carries out a command; `settle()` makes the workers act on it.
   func apply(_ command: Command) throws(DirectorError) {
     switch command {
-    case .addService(let service, let scheduler, let flags, let isOnePacket):
+    case .addService(let service, let scheduler, let flags, let persistence, let isOnePacket):
       try addService(
         ServiceConfiguration(
-          key: service, scheduler: scheduler, flags: flags ?? [],
+          key: service, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
           isOnePacket: isOnePacket ?? false))
-    case .editService(let service, let scheduler, let flags, let isOnePacket):
+    case .editService(let service, let scheduler, let flags, let persistence, let isOnePacket):
       try editService(
         ServiceConfiguration(
-          key: service, scheduler: scheduler, flags: flags ?? [],
+          key: service, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
           isOnePacket: isOnePacket ?? false))
     case .deleteService(let service):
       try deleteService(service)
@@ -78,7 +78,8 @@ extension ServiceReport {
   init(_ status: ServiceStatus) {
     self.init(
       service: status.configuration.key, scheduler: status.configuration.scheduler,
-      flags: status.configuration.flags, isOnePacket: status.configuration.isOnePacket,
+      flags: status.configuration.flags, persistence: status.configuration.persistence,
+      isOnePacket: status.configuration.isOnePacket,
       statistics: Counters(status.statistics), rates: Counters(status.rates),
       realServers: status.realServers.map(RealServerReport.init))
   }
@@ -93,7 +94,8 @@ extension RealServerReport {
       thresholds: ConnectionThresholds(
         upper: status.configuration.upperThreshold, lower: status.configuration.lowerThreshold),
       activeConnections: status.activeConnections,
-      inactiveConnections: status.inactiveConnections, isResolved: status.neighbor.isResolved,
+      inactiveConnections: status.inactiveConnections,
+      persistentConnections: status.persistentConnections, isResolved: status.neighbor.isResolved,
       macAddress: status.neighbor.macAddress, statistics: Counters(status.statistics),
       rates: Counters(status.rates))
   }

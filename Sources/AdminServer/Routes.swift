@@ -59,7 +59,7 @@ struct Routes: Sendable {
       try await apply(
         .addService(
           service: body.service, scheduler: body.scheduler, flags: body.flags,
-          isOnePacket: body.isOnePacket))
+          persistence: body.persistence, isOnePacket: body.isOnePacket))
       return try Response(.created, try await report(of: body.service))
     case .DELETE:
       try await apply(.clear)
@@ -92,7 +92,7 @@ struct Routes: Sendable {
       try await apply(
         .editService(
           service: key, scheduler: body.scheduler, flags: body.flags,
-          isOnePacket: body.isOnePacket))
+          persistence: body.persistence, isOnePacket: body.isOnePacket))
     case .DELETE:
       try await apply(.deleteService(service: key))
       return .done

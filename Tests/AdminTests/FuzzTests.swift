@@ -55,7 +55,8 @@ import Testing
     "-A -t 192.0.2.1:80 -s rr", "-E -u [2001:db8::1]:53 -s wrr", "-Dt 192.0.2.1:80",
     "-a -t 192.0.2.1:80 -r 192.0.2.2 -g -w 5", "-e -t 192.0.2.1:80 -r 192.0.2.2:80 -w 0",
     "-d -t 192.0.2.1:80 -r 192.0.2.2", "-C", "-Z -t 192.0.2.1:80", "--set 900 120 300", "-Lnc",
-    "-L -n --stats --exact -t 192.0.2.1:80", "-Sn",
+    "-L -n --stats --exact -t 192.0.2.1:80", "-Sn", "-A -t 192.0.2.1:80 -p 60 -M 255.255.255.0",
+    "-E -t [2001:db8::1]:80 -p -M 64", "-Ln --persistent-conn",
   ].map { $0.split(separator: " ").map(String.init) }
 
   /// Any words, or a good line with up to two words exchanged, added or left out.
@@ -107,9 +108,9 @@ import Testing
   /// What the director may take for granted of a command line.
   private func check(_ command: Command, _ comment: Comment?) {
     switch command {
-    case .addService(let service, _, _, let isOnePacket),
-      .editService(let service, _, _, let isOnePacket):
-      #expect(service.port != Port(0), comment)
+    case .addService(let service, _, _, let persistence, let isOnePacket),
+      .editService(let service, _, _, let persistence, let isOnePacket):
+      #expect(service.port != Port(0) || persistence != nil, comment)
       #expect(isOnePacket != true || service.ipProtocol == .udp, comment)
     case .addRealServer(let service, let server, let weight, _),
       .editRealServer(let service, let server, let weight, _):

@@ -78,7 +78,7 @@ import Testing
     let all = Listing.services(nil, columns: .configuration, isSorted: true)
     #expect(try parse("") == .list(all, numeric: false))
     #expect(try parse("-ln --sort") == .list(all, numeric: true))
-    #expect(try parse("-Lnc") == .list(.connections, numeric: true))
+    #expect(try parse("-Lnc") == .list(.connections(hasEngines: false), numeric: true))
     #expect(try parse("-l --timeout") == .list(.timeouts, numeric: false))
     #expect(
       try parse("-LX --rate --nosort -t 192.0.2.1:80")
@@ -122,9 +122,7 @@ import Testing
     ("-a -t 192.0.2.1:80 -r 192.0.2.2 --tun-port=80", "--tun-port: only direct routing"),
     ("-A -f 1 -s rr", "-f: only TCP and UDP services are available"),
     ("-A --sctp-service 192.0.2.1:80", "--sctp-service: only TCP and UDP services"),
-    ("-A -t 192.0.2.1:80 -s rr -p", "-p: persistence is not available"),
-    ("-A -t 192.0.2.1:80 -s rr -p 300 -M 255.255.255.0", "-p: persistence is not available"),
-    ("-A -t 192.0.2.1:80 -s rr --pe sip", "--pe: persistence is not available"),
+    ("-A -t 192.0.2.1:80 -s rr -p --pe sip", "--pe: clients are known by their addresses only"),
     ("-L --daemon", "--daemon: connection synchronization is not available"),
     ("--start-daemon master", "--start-daemon: connection synchronization is not available"),
   ])

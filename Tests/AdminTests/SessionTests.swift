@@ -102,6 +102,39 @@ import Testing
     }
   }
 
+  /// What the workers remember of a persistent service's clients.
+  @Test func clientsOfPersistentServicesAreListed() async throws {
+    try await AdminDesk.serve { desk in
+      for line in [
+        "-A -t 192.168.1.149:80 -s rr -p 300 -M 255.255.255.0",
+        "-a -t 192.168.1.149:80 -r 192.168.1.151 -w 3",
+      ] {
+        #expect(await desk.ipvsadm(line) == .init())
+      }
+      for port in UInt16(1)...2 {
+        let syn = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149").with {
+          $0.sourcePort = Port(port)
+        }
+        #expect(desk.plane.forward(syn).verdict.isForward)
+      }
+      let clients = await desk.ipvsadm("-Ln --persistent-conn").output.split(separator: "\n")
+      #expect(
+        clients.dropFirst(3) == [
+          "TCP  192.168.1.149:80 rr persistent 300 mask 255.255.255.0",
+          "  -> 192.168.1.151:80             3         1           2          0         ",
+        ])
+      let connections = await desk.ipvsadm("-Lnc").output.split(separator: "\n").dropFirst(2)
+      #expect(connections.count == 3)
+      let fields = connections.last?.split(separator: " ").map(String.init) ?? []
+      #expect(
+        Array(fields.prefix(1) + fields.dropFirst(2))
+          == ["TCP", "NONE", "10.0.0.0:0", "192.168.1.149:80", "192.168.1.151:80"])
+      let document = RawClient.get("/v1/services/tcp/192.168.1.149/80", at: desk.socketPath)
+      let text = String(decoding: document?.content ?? Data(), as: UTF8.self)
+      #expect(text.contains(#""persistence":{"#) && text.contains(#""mask":"255.255.255.0""#))
+    }
+  }
+
   @Test func connectionsComeInPages() async throws {
     try await AdminDesk.serve { desk in
       #expect(await desk.ipvsadm("-A -u 192.168.1.149:53 -s rr").exitCode == 0)

@@ -103,7 +103,32 @@ import Testing
     }
     #expect(connections.count == 13)
     let text = TableText(names: isNumeric ? .none : .fixture)
-    #expect(TableText.connectionTitle + connections.map(text.connection).joined() == expected)
+    #expect(
+      TableText.connectionTitle(hasEngines: false) + connections.map(text.connection).joined()
+        == expected)
+  }
+
+  /// Lines of a kernel's list (/proc/net/ip_vs_conn) and of `ipvsadm -Lnc` over it.
+  @Test(arguments: [
+    (
+      "TCP C0A80100 0000 C0A80195 0050 C0A80197 0050 NONE            297",
+      "TCP 04:57  NONE        192.168.1.0:0      192.168.1.149:80   192.168.1.151:80"
+    ),
+    (
+      "UDP C0A80195 0000 C0A80195 0035 C0A80197 0035 NONE             98",
+      "UDP 01:38  NONE        192.168.1.149:0    192.168.1.149:53   192.168.1.151:53"
+    ),
+    (
+      "TCP 2001:0db8:0000:0000:0000:0000:0000:0000 0000 "
+        + "2001:0db8:0000:0000:0000:0000:0000:0149 0050 "
+        + "2001:0db8:0000:0000:0000:0000:0000:0151 0050 NONE             58",
+      "TCP 00:58  NONE        [2001:db8::]:0     [2001:db8::149]:80 [2001:db8::151]:80"
+    ),
+  ])
+  func templatesAreAsRecorded(kernel: String, line: String) throws {
+    let fields = kernel.split(separator: " ").map(String.init)
+    let report = Self.connection(fields, seconds: try #require(UInt32(fields[8])))
+    #expect(TableText(names: .none).connection(report) == line + "\n")
   }
 
   private static func connection(_ fields: [String], seconds: UInt32) -> ConnectionReport {

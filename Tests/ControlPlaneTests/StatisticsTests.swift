@@ -81,7 +81,7 @@ import Testing
     } while position != nil
     #expect(Set(listed.map(\.clientPort)) == Set((1...40).map { Port($0) }))
     #expect(listed.count == 40)
-    #expect(listed.allSatisfy { $0.state == .synReceived && $0.service == .web })
+    #expect(listed.allSatisfy { $0.state == .connection(.synReceived) && $0.service == .web })
     // The forwarders' clock stood at the start; a busy machine takes its time to the list.
     let elapsed = UInt32(clamping: (ContinuousClock.now - start).components.seconds)
     #expect(listed.allSatisfy { $0.remainingSeconds <= 60 && $0.remainingSeconds + elapsed >= 58 })

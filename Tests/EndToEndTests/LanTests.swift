@@ -44,6 +44,23 @@ extension EndToEnd {
       #expect(replies.count { $0 == .body("rs2") } == 2)
     }
 
+    @Test func aPersistentServiceKeepsItsClients() throws {
+      let served = try ServedLan()
+      let director = try RunningDirector(on: served.lan.director)
+      try director.ipvsadm("-A \(ServedLan.web) -s rr -p 60")
+      for realServer in [151, 152] {
+        try director.ipvsadm("-a \(ServedLan.web) -r 192.168.1.\(realServer)")
+      }
+      let replies = try served.ask(6)
+      #expect(Set(replies.map(String.init(describing:))).count == 1)
+      #expect(replies[0] == .body("rs1") || replies[0] == .body("rs2"))
+      let clients = try director.ipvsadm("-Ln --persistent-conn").split(separator: "\n")
+      #expect(clients.contains("TCP  \(Lan.vip):80 rr persistent 60"))
+      #expect(
+        Set(clients.suffix(2).map { $0.split(separator: " ")[3] }) == ["0", "1"], "\(clients)")
+      #expect(try director.ipvsadm("-Lnc").contains("ASSURED     10.0.0.2:0"))
+    }
+
     @Test func datagramsOfOneClientPortStayTogether() throws {
       let served = try ServedLan()
       let director = try RunningDirector(on: served.lan.director)

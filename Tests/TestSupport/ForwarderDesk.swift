@@ -12,13 +12,18 @@ public final class ForwarderDesk {
   private let frameBytes = 2048
   private let capacity = Forwarder.batchLimit
 
-  public init(entries: Int = 1 << 10, seed: UInt64 = 1, now: Tick = Tick(rawValue: 1000)) throws {
+  /// `templates`: those of all desks; this one's own if nil.
+  public init(
+    entries: Int = 1 << 10, seed: UInt64 = 1, now: Tick = Tick(rawValue: 1000),
+    templates: Templates? = nil, sweepsTemplates: Bool = true
+  ) throws {
     var generator = Seed(seed)
     self.now = now
     forwarder = try Forwarder(
       ForwarderConfiguration(
-        ipv4Entries: entries, ipv6Entries: entries, hashKey: HashKey(using: &generator)),
-      now: now)
+        ipv4Entries: entries, ipv6Entries: entries, templateEntries: entries,
+        hashKey: HashKey(using: &generator)),
+      templates: templates, sweepsTemplates: sweepsTemplates, now: now)
     frames = .allocate(byteCount: frameBytes * capacity, alignment: 64)
   }
 

@@ -6,6 +6,7 @@ import Synchronization
 /// A forwarding plane without sockets: real `Forwarder`s, to which the test hands frames.
 public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public let desks: [ForwarderDesk]
+  public let templates: Templates
   public let egressMACAddresses: [MACAddress]
   private let lock = Mutex<[Snapshot]>([])
   private let journal = Mutex<[Step]>([])
@@ -14,9 +15,12 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   private let openedServices = Mutex<Set<VirtualServiceKey>>([])
 
   public init(workers: Int = 1, entries: Int = 1 << 10) throws {
+    let templates = try Templates(entries: entries)
     desks = try (0..<workers).map {
-      try ForwarderDesk(entries: entries, seed: UInt64($0 + 1), now: .now())
+      try ForwarderDesk(
+        entries: entries, now: .now(), templates: templates, sweepsTemplates: $0 == 0)
     }
+    self.templates = templates
     for desk in desks { desk.forwarder.join(desks.filter { $0 !== desk }.map(\.view)) }
     egressMACAddresses = [.director]
   }

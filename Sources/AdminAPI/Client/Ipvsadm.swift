@@ -66,9 +66,9 @@ public struct Ipvsadm: Sendable {
       write(text.services(table.services, columns: columns, isSorted: isSorted))
     case .services(let key?, let columns, let isSorted):
       write(text.services([try client.service(key)], columns: columns, isSorted: isSorted))
-    case .connections:
+    case .connections(let hasEngines):
       var page = try client.connections(from: nil)
-      write(TableText.connectionTitle)
+      write(TableText.connectionTitle(hasEngines: hasEngines))
       while true {
         write(page.connections.map(text.connection).joined())
         guard let next = page.next else { return }

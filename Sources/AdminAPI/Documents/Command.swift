@@ -3,13 +3,13 @@ import DataPlane
 
 /// A change of the director's state: what ipvsadm's commands and the API's methods come down to.
 public enum Command: Hashable, Sendable, Codable {
-  /// `flags`: none where they are left out; `isOnePacket`: not where it is left out.
+  /// `flags`, `persistence`: none where they are left out; `isOnePacket`: not where it is left out.
   case addService(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags? = nil,
-    isOnePacket: Bool? = nil)
+    persistence: Persistence? = nil, isOnePacket: Bool? = nil)
   case editService(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags? = nil,
-    isOnePacket: Bool? = nil)
+    persistence: Persistence? = nil, isOnePacket: Bool? = nil)
   case deleteService(service: VirtualServiceKey)
   /// `thresholds`: no limit where they are left out.
   case addRealServer(

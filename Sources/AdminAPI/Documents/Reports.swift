@@ -34,6 +34,7 @@ public struct ServiceReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var scheduler: Scheduler
   public var flags: SchedulerFlags
+  public var persistence: Persistence?
   /// Whether every datagram is scheduled by itself (`ops` in ipvsadm's text).
   public var isOnePacket: Bool
   public var statistics: Counters
@@ -43,12 +44,14 @@ public struct ServiceReport: Hashable, Sendable, Codable {
 
   public init(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
-    isOnePacket: Bool = false, statistics: Counters = Counters(), rates: Counters = Counters(),
+    persistence: Persistence? = nil, isOnePacket: Bool = false,
+    statistics: Counters = Counters(), rates: Counters = Counters(),
     realServers: [RealServerReport] = []
   ) {
     self.service = service
     self.scheduler = scheduler
     self.flags = flags
+    self.persistence = persistence
     self.isOnePacket = isOnePacket
     self.statistics = statistics
     self.rates = rates
@@ -63,6 +66,8 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   public var thresholds: ConnectionThresholds
   public var activeConnections: UInt64
   public var inactiveConnections: UInt64
+  /// Clients of a persistent service that it is remembered for.
+  public var persistentConnections: UInt64
   /// Whether the neighbour answers: without it a real server gets no new connections.
   public var isResolved: Bool
   /// The address that frames for it are sent to; nil before it first answered.
@@ -73,7 +78,8 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   public init(
     realServer: RealServerAddress, weight: UInt32,
     thresholds: ConnectionThresholds = ConnectionThresholds(), activeConnections: UInt64 = 0,
-    inactiveConnections: UInt64 = 0, isResolved: Bool, macAddress: MACAddress?,
+    inactiveConnections: UInt64 = 0, persistentConnections: UInt64 = 0, isResolved: Bool,
+    macAddress: MACAddress?,
     statistics: Counters = Counters(), rates: Counters = Counters()
   ) {
     self.realServer = realServer
@@ -81,6 +87,7 @@ public struct RealServerReport: Hashable, Sendable, Codable {
     self.thresholds = thresholds
     self.activeConnections = activeConnections
     self.inactiveConnections = inactiveConnections
+    self.persistentConnections = persistentConnections
     self.isResolved = isResolved
     self.macAddress = macAddress
     self.statistics = statistics
@@ -88,7 +95,8 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   }
 }
 
-/// One entry of the connection tables.
+/// One entry of the connection tables, or of the clients that persistent services remember: these
+/// have a client port of 0 and the state `NONE`, or `ASSURED` once a connection was established.
 public struct ConnectionReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var clientAddress: IPAddress

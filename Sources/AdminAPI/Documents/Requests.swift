@@ -7,6 +7,7 @@ public struct ServiceRequest: Hashable, Sendable, Codable {
   public var scheduler: Scheduler
   /// None where they are left out.
   public var flags: SchedulerFlags?
+  public var persistence: Persistence?
   /// `-o`; not where it is left out.
   public var isOnePacket: Bool?
 }
@@ -16,6 +17,7 @@ public struct ServiceChange: Hashable, Sendable, Codable {
   public var scheduler: Scheduler
   /// None where they are left out.
   public var flags: SchedulerFlags?
+  public var persistence: Persistence?
   /// `-o`; not where it is left out.
   public var isOnePacket: Bool?
 }

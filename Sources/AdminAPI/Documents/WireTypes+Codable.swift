@@ -29,6 +29,23 @@ extension SchedulerFlags: Codable {
   }
 }
 
+extension Persistence: Codable {
+  private enum CodingKeys: String, CodingKey { case timeout, mask }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      timeoutSeconds: try container.decode(UInt32.self, forKey: .timeout),
+      mask: try container.decodeIfPresent(IPAddress.self, forKey: .mask))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(timeoutSeconds, forKey: .timeout)
+    try container.encodeIfPresent(mask, forKey: .mask)
+  }
+}
+
 extension IPAddress: Codable {
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()

@@ -38,7 +38,8 @@ struct HostAndPort: Equatable {
     }
   }
 
-  private static func ipv4(_ text: String) -> IPv4Address? {
+  /// As inet_aton(3) takes it.
+  static func ipv4(_ text: String) -> IPv4Address? {
     var address = in_addr()
     guard inet_aton(text, &address) != 0 else { return nil }
     return IPv4Address(rawValue: UInt32(bigEndian: address.s_addr))

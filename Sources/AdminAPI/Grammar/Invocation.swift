@@ -17,7 +17,8 @@ public enum Invocation: Hashable, Sendable {
 public enum Listing: Hashable, Sendable {
   /// All services, or one.
   case services(VirtualServiceKey?, columns: Columns, isSorted: Bool)
-  case connections
+  /// `hasEngines` titles columns that are always empty: there are no persistence engines.
+  case connections(hasEngines: Bool)
   case timeouts
 
   /// What stands right of a service's or real server's name.
@@ -27,5 +28,7 @@ public enum Listing: Hashable, Sendable {
     case statistics(isExact: Bool)
     case rates(isExact: Bool)
     case thresholds
+    /// `--persistent-conn`.
+    case clients
   }
 }

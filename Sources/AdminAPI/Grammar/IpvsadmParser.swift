@@ -50,6 +50,8 @@ private struct CommandLineOptions {
   var realServer: HostAndPort?
   var scheduler: String?
   var flagNames = ""
+  var persistenceSeconds: UInt32 = 0
+  var mask: IPAddress?
   var weight: UInt32 = 1
   var upperThreshold: UInt32 = 0
   var lowerThreshold: UInt32 = 0
@@ -90,6 +92,8 @@ private struct CommandLineOptions {
       guard service != nil else {
         throw UsageError("illegal virtual server address[:port] specified")
       }
+      // Takes back an earlier -M, as ipvsadm does.
+      if isIPv6 { mask = nil }
     case .realServer:
       realServer = HostAndPort(found.argument, ipProtocol: ipProtocol, names: names)
       guard realServer != nil else {
@@ -103,12 +107,43 @@ private struct CommandLineOptions {
       upperThreshold = try number(found.argument, "u_threshold")
     case .lowerThreshold:
       lowerThreshold = try number(found.argument, "l_threshold")
+    case .persistent:
+      persistenceSeconds =
+        found.argument.isEmpty ? Self.persistenceSeconds : try seconds(found.argument, from: 1)
+    case .netmask:
+      mask = try mask(found.argument)
     case .schedulerFlags:
       flagNames = found.argument
-    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .thresholds, .nosort, .exact,
-      .onePacket:
+    case .numeric, .connection, .forwarding, .timeout, .stats, .rate, .thresholds, .persistentConn,
+      .nosort, .exact, .onePacket:
       break
     }
+  }
+
+  /// ipvsadm's `DEF_TIMEOUT`.
+  private static let persistenceSeconds: UInt32 = 360
+
+  private var isIPv6: Bool {
+    if case .v6 = service?.address { true } else { false }
+  }
+
+  /// A prefix length where an IPv6 service was named before, else a mask, or a host that is one.
+  private func mask(_ text: String) throws(UsageError) -> IPAddress {
+    if isIPv6 {
+      // As `atoi`: digits, whatever follows.
+      guard let length = Int(text.prefix { $0.isASCII && $0.isNumber }), (1...128).contains(length)
+      else { throw UsageError("illegal ipv6 netmask specified") }
+      return .v6(IPv6Address(prefixLength: length))
+    }
+    guard let mask = HostAndPort.ipv4(text) ?? names.address(text) else {
+      throw UsageError("illegal virtual server persistent mask specified")
+    }
+    return .v4(mask)
+  }
+
+  private var persistence: Persistence? {
+    given.contains(.persistent)
+      ? Persistence(timeoutSeconds: persistenceSeconds, mask: mask) : nil
   }
 
   /// 0…2147483647.
@@ -139,12 +174,12 @@ private struct CommandLineOptions {
       return .change(
         .addService(
           service: try serviceKey(), scheduler: try chosen(), flags: flags,
-          isOnePacket: isOnePacket))
+          persistence: persistence, isOnePacket: isOnePacket))
     case .edit:
       return .change(
         .editService(
           service: try serviceKey(), scheduler: try chosen(), flags: flags,
-          isOnePacket: isOnePacket))
+          persistence: persistence, isOnePacket: isOnePacket))
     case .delete: return .change(.deleteService(service: key!))
     case .addServer:
       return .change(
@@ -182,7 +217,7 @@ private struct CommandLineOptions {
   private var isOnePacket: Bool? { given.contains(.onePacket) ? true : nil }
 
   private func serviceKey() throws(UsageError) -> VirtualServiceKey {
-    guard key!.port != Port(0) else {
+    guard key!.port != Port(0) || persistence != nil else {
       throw UsageError("Zero port specified for non-persistent service")
     }
     guard isOnePacket == nil || ipProtocol == .udp else {
@@ -215,20 +250,25 @@ private struct CommandLineOptions {
     guard !isReport || given.isDisjoint(with: [.stats, .rate, .thresholds]) else {
       throw UsageError("options conflicts in the list command")
     }
-    if given.contains(.connection) { return .connections }
+    let listsClients = given.contains(.persistentConn)
+    guard !listsClients || !given.contains(.timeout) else {
+      throw UsageError("options conflicts in the list command")
+    }
+    if given.contains(.connection) { return .connections(hasEngines: listsClients) }
     if given.contains(.timeout) { return .timeouts }
     let isExact = given.contains(.exact)
     let columns: Listing.Columns =
       given.contains(.stats)
       ? .statistics(isExact: isExact)
       : given.contains(.rate)
-        ? .rates(isExact: isExact) : given.contains(.thresholds) ? .thresholds : .configuration
+        ? .rates(isExact: isExact)
+        : given.contains(.thresholds) ? .thresholds : listsClients ? .clients : .configuration
     return .services(key, columns: columns, isSorted: !given.contains(.nosort))
   }
 
   /// At most 31 days, ipvsadm's `MAX_TIMEOUT`.
-  private func seconds(_ text: String) throws(UsageError) -> UInt32 {
-    guard let seconds = UInt32(text), seconds <= 86_400 * 31 else {
+  private func seconds(_ text: String, from least: UInt32 = 0) throws(UsageError) -> UInt32 {
+    guard let seconds = UInt32(text), (least...86_400 * 31).contains(seconds) else {
       throw UsageError("invalid timeout value `\(text)' specified")
     }
     return seconds

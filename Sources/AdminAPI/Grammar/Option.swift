@@ -18,13 +18,15 @@ enum CommandName: String {
 enum OptionName: String, CaseIterable {
   case numeric, connection
   case service = "service-address"
-  case scheduler
+  case scheduler, persistent, netmask
   case realServer = "real-server"
   case forwarding = "forwarding-method"
   case weight
   case upperThreshold = "u-threshold"
   case lowerThreshold = "l-threshold"
-  case timeout, stats, rate, thresholds, nosort, exact
+  case timeout, stats, rate, thresholds
+  case persistentConn = "persistent-conn"
+  case nosort, exact
   case onePacket = "ops"
   case schedulerFlags = "sched-flags"
 }
@@ -84,6 +86,8 @@ struct Option {
     Option("udp-service", "u", .required, .option(.service)),
     Option("scheduler", "s", .required, .option(.scheduler)),
     Option("real-server", "r", .required, .option(.realServer)),
+    Option("persistent", "p", .optional, .option(.persistent)),
+    Option("netmask", "M", .required, .option(.netmask)),
     Option("gatewaying", "g", .none, .option(.forwarding)),
     Option("weight", "w", .required, .option(.weight)),
     Option("u-threshold", "x", .required, .option(.upperThreshold)),
@@ -96,6 +100,7 @@ struct Option {
     Option("stats", nil, .none, .option(.stats)),
     Option("rate", nil, .none, .option(.rate)),
     Option("thresholds", nil, .none, .option(.thresholds)),
+    Option("persistent-conn", nil, .none, .option(.persistentConn)),
     Option("nosort", nil, .none, .option(.nosort)),
     Option("sort", nil, .none, .sort),
     Option("exact", "X", .none, .option(.exact)),
@@ -110,10 +115,7 @@ struct Option {
     unavailable("fwmark-service", "f", .required, otherService),
     unavailable("sctp-service", nil, .required, otherService),
     unavailable("ipv6", "6", .none, otherService),
-    unavailable("persistent", "p", .optional, persistence),
-    unavailable("netmask", "M", .required, persistence),
-    unavailable("pe", nil, .required, persistence),
-    unavailable("persistent-conn", nil, .none, persistence),
+    unavailable("pe", nil, .required, engines),
     unavailable("start-daemon", nil, .required, synchronization),
     unavailable("stop-daemon", nil, .required, synchronization),
     unavailable("daemon", nil, .none, synchronization),
@@ -128,5 +130,6 @@ struct Option {
 
 private let otherForwarding = "only direct routing is available: give -g, or nothing"
 private let otherService = "only TCP and UDP services are available: give -t or -u"
-private let persistence = "persistence is not available: leave the option out"
+private let engines =
+  "clients are known by their addresses only, not by what they say: leave the option out"
 private let synchronization = "connection synchronization is not available: leave the option out"

@@ -11,7 +11,7 @@ struct OptionRules {
     switch command {
     case .add, .edit:
       required = [.service]
-      optional = [.scheduler, .onePacket, .schedulerFlags]
+      optional = [.scheduler, .persistent, .netmask, .onePacket, .schedulerFlags]
     case .delete:
       required = [.service]
     case .addServer, .editServer:
@@ -20,7 +20,7 @@ struct OptionRules {
     case .deleteServer:
       required = [.service, .realServer]
     case .list:
-      optional = [.numeric, .stats, .rate, .thresholds, .nosort, .exact]
+      optional = [.numeric, .stats, .rate, .thresholds, .persistentConn, .nosort, .exact]
       exclusive = [.connection, .service, .timeout]
     case .save:
       optional = [.numeric]

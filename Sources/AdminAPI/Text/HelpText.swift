@@ -8,8 +8,8 @@ public enum HelpText {
 
   public static func usage(programName: String) -> String {
     let forms = [
-      "-A|E virtual-service [-s scheduler] [-b flags] [-o]", "-D virtual-service", "-C", "-R",
-      "-S [-n]",
+      "-A|E virtual-service [-s scheduler] [-p [timeout]] [-M netmask] [-b flags] [-o]",
+      "-D virtual-service", "-C", "-R", "-S [-n]",
       "-a|e virtual-service -r server-address [-g] [-w weight] [-x upper] [-y lower]",
       "-d virtual-service -r server-address", "-L|l [virtual-service] [options]",
       "-Z [virtual-service]", "--set tcp tcpfin udp", "-h",
@@ -21,7 +21,7 @@ public enum HelpText {
   private static let options = """
     Commands, long or short:
       --add-service     -A        add a virtual service
-      --edit-service    -E        change its scheduler, flags and -o
+      --edit-service    -E        change its scheduler, flags, persistence and -o
       --delete-service  -D        delete it with its real servers
       --clear           -C        delete all virtual services
       --restore         -R        read commands from standard input, one per line
@@ -41,6 +41,8 @@ public enum HelpText {
     Options:
       --scheduler    -s scheduler         rr wrr lc wlc dh sh sed nq fo ovf mh twos; wlc by default
       --sched-flags  -b flags             sh-fallback,sh-port or mh-fallback,mh-port
+      --persistent   -p [timeout]         a client keeps its real server, 360 s if not said
+      --netmask      -M netmask           clients alike under it are one; IPv6: a prefix length
       --ops          -o                   every datagram by itself, without a record; UDP only
       --real-server  -r server-address    a host on the director's own network
       --gatewaying   -g                   direct routing: the only method, and the default
@@ -52,6 +54,7 @@ public enum HelpText {
       --stats                             list totals
       --rate                              list rates per second
       --thresholds                        list thresholds and connections
+      --persistent-conn                   list how many clients each real server keeps
       --exact                             write numbers in full
       --numeric      -n                   addresses and ports as numbers
       --nosort                            list in the order of the scheduler

@@ -44,6 +44,10 @@ public struct TableText: Sendable {
       let name = "\(option) \(anyName(service.service))"
       let flags = service.flags.ipvsadmNames(for: service.scheduler)
       text += "-A \(name) -s \(service.scheduler.rawValue)"
+      if let persistence = service.persistence {
+        text += " -p \(persistence.timeoutSeconds)"
+        if let mask = persistence.ipvsadmMask { text += " -M \(mask)" }
+      }
       text += (service.isOnePacket ? " -o" : "") + (flags.isEmpty ? "" : " -b \(flags)") + "\n"
       for server in Self.sorted(service.realServers) {
         let serverName = anyName(
@@ -55,9 +59,11 @@ public struct TableText: Sendable {
   }
 
   /// The first two lines of `-Lc`.
-  public static let connectionTitle =
+  public static func connectionTitle(hasEngines: Bool) -> String {
     "IPVS connection entries\n"
-    + "pro expire state       source             virtual            destination\n"
+      + "pro expire state       source             virtual            destination"
+      + (hasEngines ? "        pe name          pe_data\n" : "\n")
+  }
 
   /// One line of `-Lc`.
   public func connection(_ connection: ConnectionReport) -> String {
@@ -104,6 +110,9 @@ public struct TableText: Sendable {
     case .thresholds:
       return "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n"
         + "  -> RemoteAddress:Port\n"
+    case .clients:
+      return "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n"
+        + "  -> RemoteAddress:Port\n"
     case .statistics: names = ["Conns", "InPkts", "OutPkts", "InBytes", "OutBytes"]
     case .rates: names = ["CPS", "InPPS", "OutPPS", "InBPS", "OutBPS"]
     }
@@ -117,10 +126,14 @@ public struct TableText: Sendable {
   ) -> String {
     let gap = String(repeating: " ", count: width)
     switch columns {
-    case .configuration, .thresholds:
+    case .configuration, .thresholds, .clients:
       let flags = service.flags.ipvsadmNames(for: service.scheduler)
-      return " \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " (\(flags))")"
-        + (service.isOnePacket ? " ops" : "")
+      var text = " \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " (\(flags))")"
+      if let persistence = service.persistence {
+        text += " persistent \(persistence.timeoutSeconds)"
+        if let mask = persistence.ipvsadmMask { text += " mask \(mask)" }
+      }
+      return text + (service.isOnePacket ? " ops" : "")
     case .statistics(let isExact): return gap + cells(service.statistics, isExact: isExact)
     case .rates(let isExact): return gap + cells(service.rates, isExact: isExact)
     }
@@ -139,6 +152,11 @@ public struct TableText: Sendable {
         server.activeConnections, server.inactiveConnections,
       ]
       return numbers.map { " " + padded(String($0), 10) }.joined()
+    case .clients:
+      return " " + padded(String(server.weight), 9) + " "
+        + padded(String(server.persistentConnections), 11) + " "
+        + padded(String(server.activeConnections), 10) + " "
+        + padded(String(server.inactiveConnections), 10)
     case .statistics(let isExact):
       return cells(server.statistics, isExact: isExact)
     case .rates(let isExact):
@@ -181,6 +199,17 @@ public struct TableText: Sendable {
 
   private static func sorted(_ realServers: [RealServerReport]) -> [RealServerReport] {
     realServers.sorted { $0.realServer < $1.realServer }
+  }
+}
+
+extension Persistence {
+  /// The argument of `-M`: a mask, for IPv6 its length.
+  fileprivate var ipvsadmMask: String? {
+    switch mask {
+    case .v4(let mask): mask.description
+    case .v6(let mask): String(mask.prefixLength ?? 0)
+    case nil: nil
+    }
   }
 }
 

@@ -6,16 +6,18 @@ public struct ServiceConfiguration: Hashable, Sendable {
   public var key: VirtualServiceKey
   public var scheduler: Scheduler
   public var flags: SchedulerFlags
+  public var persistence: Persistence?
   /// `-o`: every datagram is scheduled by itself and leaves no record; for UDP only.
   public var isOnePacket: Bool
 
   public init(
     key: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
-    isOnePacket: Bool = false
+    persistence: Persistence? = nil, isOnePacket: Bool = false
   ) {
     self.key = key
     self.scheduler = scheduler
     self.flags = flags
+    self.persistence = persistence
     self.isOnePacket = isOnePacket
   }
 }

@@ -119,6 +119,7 @@ extension Director {
     SnapshotSpecification.Service(
       index: service.index, key: service.configuration.key,
       scheduler: service.configuration.scheduler, flags: service.configuration.flags,
+      persistence: service.configuration.persistence,
       isOnePacket: service.configuration.isOnePacket, revision: service.revision,
       realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
         SnapshotSpecification.RealServer(

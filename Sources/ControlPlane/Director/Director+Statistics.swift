@@ -5,22 +5,27 @@ extension Director {
   /// All services in the order they were added.
   public func serviceStatuses() -> [ServiceStatus] {
     let views = plane.views
+    let isPersistent = services.values.contains { $0.configuration.persistence != nil }
+    let clients = isPersistent ? plane.templates.counts(now: .now()) : [:]
     return services.values.sorted { $0.sequence < $1.sequence }.map { service in
       ServiceStatus(
         configuration: service.configuration,
         realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
-          status(of: $0, views)
+          status(of: $0, views, clients: clients[$0.index] ?? 0)
         },
         statistics: total(of: service, views) - service.tally.zero,
         rates: service.tally.estimator.rates)
     }
   }
 
-  private func status(of realServer: RealServer, _ views: [ForwarderView]) -> RealServerStatus {
+  private func status(
+    of realServer: RealServer, _ views: [ForwarderView], clients: UInt64
+  ) -> RealServerStatus {
     let figures = Self.figures(of: realServer.index, views)
     return RealServerStatus(
       configuration: realServer.configuration, activeConnections: UInt64(figures.active),
-      inactiveConnections: UInt64(figures.inactive), neighbor: realServer.neighbor,
+      inactiveConnections: UInt64(figures.inactive), persistentConnections: clients,
+      neighbor: realServer.neighbor,
       statistics: Statistics(figures) - realServer.origin - realServer.tally.zero,
       rates: realServer.tally.estimator.rates)
   }
@@ -108,7 +113,13 @@ extension Director {
       (worker, line) = next.map { (worker, $0.line) } ?? (worker + 1, 0)
       if page.connections.count >= limit { break }
     }
-    if worker < views.count {
+    if worker == views.count, page.connections.count < limit {
+      let (found, next) = plane.templates.list(
+        from: line, limit: limit - page.connections.count, now: .now())
+      page.connections += found.compactMap(names.status)
+      (worker, line) = next.map { (worker, $0) } ?? (worker + 1, 0)
+    }
+    if worker <= views.count {
       page.next = ConnectionPosition(worker: UInt16(worker), line: UInt64(line))
     }
     return page
@@ -118,16 +129,16 @@ extension Director {
 /// What the workers' numbers stand for.
 private struct Names {
   private var services: [ServiceIndex: VirtualServiceKey] = [:]
-  private var realServers: [RealServerIndex: RealServerConfiguration] = [:]
+  private var realServers: [RealServerIndex: (VirtualServiceKey, RealServerConfiguration)] = [:]
 
   init(_ services: [VirtualServiceKey: Service]) {
     for (key, service) in services {
       self.services[service.index] = key
       for realServer in service.realServers.values {
-        realServers[realServer.index] = realServer.configuration
+        realServers[realServer.index] = (key, realServer.configuration)
       }
       for realServer in service.departed.values {
-        realServers[realServer.index] = realServer.configuration
+        realServers[realServer.index] = (key, realServer.configuration)
       }
     }
   }
@@ -135,13 +146,23 @@ private struct Names {
   /// nil where the service is gone.
   func status(of connection: ConnectionDescription) -> ConnectionStatus? {
     guard let service = services[connection.service],
-      let realServer = realServers[connection.realServer]
+      let (_, realServer) = realServers[connection.realServer]
     else { return nil }
     return ConnectionStatus(
       service: service, clientAddress: connection.client, clientPort: connection.clientPort,
       realServerAddress: realServer.address, realServerPort: realServer.port,
-      state: connection.state,
+      state: .connection(connection.state),
       remainingSeconds: UInt32(max(0, connection.remainingMilliseconds)) / 1000)
+  }
+
+  /// As the kernel has them: `conn_in_get` with a client port of 0. nil where the service is gone.
+  func status(of template: TemplateDescription) -> ConnectionStatus? {
+    guard let (service, realServer) = realServers[template.realServer] else { return nil }
+    return ConnectionStatus(
+      service: service, clientAddress: template.client, clientPort: Port(0),
+      realServerAddress: realServer.address, realServerPort: realServer.port,
+      state: .template(isAssured: template.isAssured),
+      remainingSeconds: UInt32(max(0, template.remainingMilliseconds)) / 1000)
   }
 }
 

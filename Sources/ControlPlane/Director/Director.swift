@@ -58,6 +58,7 @@ public actor Director {
     guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
     guard key.port.rawValue != 0 else { throw .portZero(key) }
     guard key.address.isUnicast else { throw .notUnicast(key.address) }
+    try validate(configuration.persistence, for: key)
     try validateOnePacket(configuration)
     guard services[key] == nil else { throw .serviceExists(key) }
     guard let index = serviceIndices.take(key) else {
@@ -72,11 +73,12 @@ public actor Director {
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
   }
 
-  /// Changes the scheduler and its flags; real servers and statistics stay.
+  /// Changes the scheduler, its flags and persistence; real servers and statistics stay.
   public func editService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
     try validateOnePacket(configuration)
     guard services[key] != nil else { throw .noSuchService(key) }
+    try validate(configuration.persistence, for: key)
     services[key]!.configuration = configuration
     services[key]!.revision = nextRevision()
     changes += 1
@@ -89,6 +91,19 @@ public actor Director {
     guard !configuration.isOnePacket || configuration.key.ipProtocol == .udp else {
       throw .onePacketTCP(configuration.key)
     }
+  }
+
+  private func validate(
+    _ persistence: Persistence?, for key: VirtualServiceKey
+  ) throws(DirectorError) {
+    guard let persistence else { return }
+    let seconds = persistence.timeoutSeconds
+    guard (1...Persistence.largestTimeoutSeconds).contains(seconds) else {
+      throw .persistenceOutOfRange(seconds)
+    }
+    guard let mask = persistence.mask else { return }
+    if case .v6(let mask) = mask, mask.prefixLength ?? 0 == 0 { throw .notAMask(mask) }
+    guard mask.isSameVersion(as: key.address) else { throw .maskFamilyMismatch(mask, key) }
   }
 
   /// Removes a service with its real servers. If it is added again within two minutes, its

@@ -17,6 +17,10 @@ public enum DirectorError: Error, Hashable, Sendable {
   case portMismatch(Port, VirtualServiceKey)
   case weightOutOfRange(UInt32)
   case timeoutOutOfRange(UInt32)
+  case persistenceOutOfRange(UInt32)
+  /// An IPv6 mask whose ones are not all in front.
+  case notAMask(IPv6Address)
+  case maskFamilyMismatch(IPAddress, VirtualServiceKey)
   case thresholdsCross(lower: UInt32, upper: UInt32)
   /// The real server's address belongs to the director itself.
   case ownAddress(IPAddress)
@@ -40,7 +44,8 @@ public enum DirectorError: Error, Hashable, Sendable {
     case .tooManyServices, .tooManyRealServers: ENOMEM
     case .unsupportedProtocol: EPROTONOSUPPORT
     case .portZero, .onePacketTCP, .notUnicast, .addressFamilyMismatch, .portMismatch,
-      .timeoutOutOfRange, .ownAddress, .behindGateway, .otherInterface, .noRoute:
+      .timeoutOutOfRange, .persistenceOutOfRange, .notAMask, .maskFamilyMismatch, .ownAddress,
+      .behindGateway, .otherInterface, .noRoute:
       EINVAL
     case .system: EIO
     }
@@ -76,6 +81,13 @@ extension DirectorError: CustomStringConvertible {
       "weight \(weight) is out of range: give 0 to \(RealServerConfiguration.largestWeight)"
     case .timeoutOutOfRange(let seconds):
       "timeout \(seconds) s is out of range: give at most \(TimeoutConfiguration.largest)"
+    case .persistenceOutOfRange(let seconds):
+      "a persistence of \(seconds) s is out of range: give 1 to "
+        + "\(Persistence.largestTimeoutSeconds)"
+    case .notAMask(let mask):
+      "\(mask) is not the mask of a prefix: give one whose ones are in front, as ffff:ffff::"
+    case .maskFamilyMismatch(let mask, let key):
+      "mask \(mask) and service \(key) are of different IP versions: give a mask of the service's"
     case .thresholdsCross(let lower, let upper):
       "the lower threshold \(lower) is above the upper threshold \(upper): give at most that, or 0 "
         + "for three quarters of it"

@@ -25,6 +25,9 @@ public protocol ForwardingPlane: Sendable {
   /// One per worker.
   var views: [ForwarderView] { get }
 
+  /// Clients of persistent services, of all workers.
+  var templates: Templates { get }
+
   /// One per receive queue.
   var queueStatistics: [QueueStatistics] { get }
 

@@ -50,18 +50,21 @@ public struct RealServerStatus: Hashable, Sendable {
   public var activeConnections: UInt64
   /// All other connections.
   public var inactiveConnections: UInt64
+  /// Clients of a persistent service that it is remembered for.
+  public var persistentConnections: UInt64
   public var neighbor: Neighbor
   public var statistics: Statistics
   public var rates: Rates
 
   public init(
     configuration: RealServerConfiguration, activeConnections: UInt64 = 0,
-    inactiveConnections: UInt64 = 0, neighbor: Neighbor, statistics: Statistics = Statistics(),
-    rates: Rates = Rates()
+    inactiveConnections: UInt64 = 0, persistentConnections: UInt64 = 0, neighbor: Neighbor,
+    statistics: Statistics = Statistics(), rates: Rates = Rates()
   ) {
     self.configuration = configuration
     self.activeConnections = activeConnections
     self.inactiveConnections = inactiveConnections
+    self.persistentConnections = persistentConnections
     self.neighbor = neighbor
     self.statistics = statistics
     self.rates = rates
@@ -89,18 +92,32 @@ public struct ServiceStatus: Hashable, Sendable {
 
 /// One line of `ipvsadm -Lc`.
 public struct ConnectionStatus: Hashable, Sendable {
+  public enum State: Hashable, Sendable {
+    case connection(ConnectionState)
+    /// A client of a persistent service; assured where a connection of it was established.
+    case template(isAssured: Bool)
+
+    /// The word in the state column.
+    public var name: String {
+      switch self {
+      case .connection(let state): state.name
+      case .template(let isAssured): isAssured ? "ASSURED" : "NONE"
+      }
+    }
+  }
+
   public var service: VirtualServiceKey
   public var clientAddress: IPAddress
   public var clientPort: Port
   public var realServerAddress: IPAddress
   public var realServerPort: Port
-  public var state: ConnectionState
+  public var state: State
   /// Until the entry expires if no packet comes.
   public var remainingSeconds: UInt32
 
   public init(
     service: VirtualServiceKey, clientAddress: IPAddress, clientPort: Port,
-    realServerAddress: IPAddress, realServerPort: Port, state: ConnectionState,
+    realServerAddress: IPAddress, realServerPort: Port, state: State,
     remainingSeconds: UInt32
   ) {
     self.service = service

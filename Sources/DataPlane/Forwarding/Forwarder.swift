@@ -6,15 +6,19 @@ public struct ForwarderConfiguration: Sendable {
   /// A table is at its best up to a quarter full.
   public var ipv4Entries: Int
   public var ipv6Entries: Int
+  /// Room for clients of persistent services, of all workers together.
+  public var templateEntries: Int
   public var hashKey: HashKey
 
   public static let maximumEntries = 1 << 30
 
   public init(
-    ipv4Entries: Int = 1 << 20, ipv6Entries: Int = 1 << 18, hashKey: HashKey = .random()
+    ipv4Entries: Int = 1 << 20, ipv6Entries: Int = 1 << 18, templateEntries: Int = 1 << 18,
+    hashKey: HashKey = .random()
   ) {
     self.ipv4Entries = ipv4Entries
     self.ipv6Entries = ipv6Entries
+    self.templateEntries = templateEntries
     self.hashKey = hashKey
   }
 }
@@ -29,25 +33,40 @@ public struct Forwarder: ~Copyable {
 
   private let core: UnsafeMutablePointer<ForwarderCore>
   private let memory: SharedMemory
+  private let templates: Templates
   /// In force until the first `adopt`: no services.
   private let empty: Snapshot
 
-  /// - Parameter now: the present, so that sweeping starts from it.
+  /// - Parameters:
+  ///   - templates: those of all workers; nil for one that works alone.
+  ///   - sweepsTemplates: whether this worker frees them; one of those that share them does.
+  ///   - now: the present, so that sweeping starts from it.
   public init(
-    _ configuration: ForwarderConfiguration = ForwarderConfiguration(), now: Tick
+    _ configuration: ForwarderConfiguration = ForwarderConfiguration(),
+    templates: Templates? = nil, sweepsTemplates: Bool = true, now: Tick
   ) throws(SharedMemoryError) {
     let layout = ForwarderLayout(configuration)
+    let templates = try Self.shared(templates, configuration)
     memory = try SharedMemory(byteCount: layout.byteCount, name: "martinet-connections")
+    self.templates = templates
     guard let empty = try? Snapshot(SnapshotSpecification(egressMACAddresses: []), generation: 0)
     else { preconditionFailure("an empty specification is valid") }
     self.empty = empty
     core = .allocate(capacity: 1)
     core.initialize(
       to: layout.core(
-        at: memory.base, hashKey: configuration.hashKey, content: empty.content, now: now))
+        at: memory.base, hashKey: configuration.hashKey, content: empty.content,
+        templates: templates.table, sweepsTemplates: sweepsTemplates, now: now))
   }
 
   deinit { core.deallocate() }
+
+  private static func shared(
+    _ templates: Templates?, _ configuration: ForwarderConfiguration
+  ) throws(SharedMemoryError) -> Templates {
+    if let templates { return templates }
+    return try Templates(entries: configuration.templateEntries)
+  }
 
   /// Makes the schedulers that count see these workers' connections too, and ICMP errors and
   /// fragments, which reach any queue, find them. Before the first batch; the peers must have the
@@ -188,7 +207,7 @@ private struct ForwarderLayout {
 
   func core(
     at base: UnsafeMutableRawPointer, hashKey: HashKey, content: UnsafePointer<SnapshotContent>,
-    now: Tick
+    templates: TemplateTable, sweepsTemplates: Bool, now: Tick
   ) -> ForwarderCore {
     let sections = sections(from: 0)
     let indices = Int(UInt16.max) + 1
@@ -217,6 +236,7 @@ private struct ForwarderLayout {
           to: FragmentNote.self, capacity: FragmentTable.noteCount)),
       peerTables: (base + sections.peerTables).bindMemory(
         to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
+      templates: templates, sweepsTemplates: sweepsTemplates,
       answers: AnswerAllowance(lastTurn: now), sweep: SweepPosition(lastTurn: now))
   }
 }

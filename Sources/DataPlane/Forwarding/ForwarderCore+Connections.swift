@@ -19,7 +19,7 @@ extension ForwarderCore {
         // The record is left to the sweep.
         return forwardOnce(core, batch, frame, facts, client)
       }
-      if let realServer = schedule(core, facts.service, client) {
+      if let realServer = schedule(core, facts.service, client, now: batch.now) {
         core.pointee.uncount(meta)
         core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
         record.pointee = core.pointee.opened(realServer, facts, batch.now).rawValue
@@ -36,6 +36,13 @@ extension ForwarderCore {
     }
     let transition = core.pointee.transition(meta.state, facts.event)
     core.pointee.recount(meta.realServer, from: meta.state, to: transition.nextState)
+    if transition.nextState == ConnectionState.established.rawValue,
+      transition.nextState != meta.state
+    {
+      let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
+      core.pointee.assureTemplate(
+        facts.service, Client(record: record, isIPv6: isIPv6), now: batch.now)
+    }
     let idle = core.pointee.content.pointee.timeouts[Int(transition.nextState)]
     record.pointee =
       ConnectionMeta(
@@ -75,7 +82,7 @@ extension ForwarderCore {
         continue
       }
       guard let position = IPv4ConnectionTable.free(packet.line, now: batch.now) else {
-        forwardUnrecorded(core, batch, packet.frame, packet.facts, hash: packet.key)
+        forwardUnrecorded(core, batch, packet.frame, packet.facts, client, hash: packet.key)
         continue
       }
       guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
@@ -108,7 +115,8 @@ extension ForwarderCore {
       guard let position = IPv6ConnectionTable.free(packet.line, now: batch.now) else {
         let key = packet.key
         forwardUnrecorded(
-          core, batch, packet.frame, packet.facts, hash: key.high ^ key.low ^ key.transport)
+          core, batch, packet.frame, packet.facts, client,
+          hash: key.high ^ key.low ^ key.transport)
         continue
       }
       guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
@@ -142,7 +150,7 @@ extension ForwarderCore {
       drop(core, batch, facts, .noConnection)
       return nil
     }
-    guard let realServer = schedule(core, facts.service, client) else {
+    guard let realServer = schedule(core, facts.service, client, now: batch.now) else {
       leave(core, batch, Int(facts.index), frame)
       return nil
     }
@@ -150,14 +158,21 @@ extension ForwarderCore {
   }
 
   /// Both lines are full of live connections: the same client goes to the same real server by
-  /// hash as long as the list does not change, without a record.
+  /// hash as long as the list does not change, without a record; a client of a persistent service
+  /// to the one its template names.
   private static func forwardUnrecorded(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, hash key: UInt64
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client, hash key: UInt64
   ) {
     let content = core.pointee.content
     let service = content.pointee.services[Int(facts.service)]
     let members = content.pointee.members + Int(service.firstMember)
+    if service.persistenceMilliseconds != 0,
+      let realServer = persist(core, facts.service, client, now: batch.now)
+    {
+      core.pointee.counters.add(1, to: .unrecorded)
+      return transmit(core, batch, realServer, frame, facts)
+    }
     guard service.heaviestAvailable > 0 else {
       return leave(core, batch, Int(facts.index), frame)
     }
@@ -168,8 +183,16 @@ extension ForwarderCore {
     transmit(core, batch, members[Int(place)].realServer, frame, facts)
   }
 
-  /// The scheduler's choice for `service`, or nil if no real server takes connections.
+  /// The real server of a new connection of `client`, or nil if none takes connections.
   private static func schedule(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
+  ) -> UInt16? {
+    core.pointee.content.pointee.services[Int(service)].persistenceMilliseconds == 0
+      ? chosen(core, service, client) : persist(core, service, client, now: now)
+  }
+
+  /// The scheduler's choice for `service`.
+  static func chosen(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client
   ) -> UInt16? {
     let decision = Decision(
@@ -219,11 +242,18 @@ extension ForwarderCore {
   }
 
   private func takesConnections(_ realServer: UInt16) -> Bool {
+    let service = content.pointee.placements[Int(realServer)].service
+    return member(realServer, of: service)?.takesConnections ?? false
+  }
+
+  /// The real server's place in the list of `service`; nil where it has none.
+  func member(_ realServer: UInt16, of service: UInt16) -> Member? {
+    guard Int(realServer) < content.pointee.realServerCount else { return nil }
     let placement = content.pointee.placements[Int(realServer)]
-    let service = content.pointee.services[Int(placement.service)]
-    guard placement.position < service.memberCount else { return false }
-    let member = content.pointee.members[Int(service.firstMember &+ placement.position)]
-    return member.realServer == realServer && member.takesConnections
+    let record = content.pointee.services[Int(service)]
+    guard placement.service == service, placement.position < record.memberCount else { return nil }
+    let member = content.pointee.members[Int(record.firstMember &+ placement.position)]
+    return member.realServer == realServer ? member : nil
   }
 
   private func transition(_ state: UInt8, _ event: ConnectionEvent) -> StateTransition {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How far the incremental expiry has come: IPv4 lines first, then IPv6 lines, then anew.
+/// How far the incremental expiry has come: IPv4 lines first, then IPv6 lines, then, by one worker,
+/// buckets of templates, then anew.
 struct SweepPosition: BitwiseCopyable {
   var line = 0
   var lastTurn: Tick
+  /// Rounds that are over, modulo 2³².
+  var round: UInt32 = 0
   /// The generation in use when this round began.
   var generation: UInt64 = 0
 }
@@ -14,6 +17,9 @@ extension ForwarderCore {
   static let sweepMilliseconds = 4000
   /// Bounds the pause of one turn: about 40 µs.
   static let sweepLinesPerTurn = 4096
+  /// Templates are kept while a connection lives by one round of so many, every 16 s: it takes a
+  /// cold line for each record of a persistent service.
+  private static let roundsPerKeeping: UInt32 = 4
 
   /// Frees expired records, and records of retired real servers, in the lines that are due; at most
   /// once per millisecond.
@@ -23,44 +29,66 @@ extension ForwarderCore {
 
   @inline(never) private func swept(to now: Tick) -> SweepPosition {
     var position = sweep
-    let lines = ipv4.lineCount + ipv6.lineCount
+    let ends = (ipv4: ipv4.lineCount, ipv6: ipv4.lineCount + ipv6.lineCount)
+    let lines = ends.ipv6 + (sweepsTemplates ? templates.bucketCount : 0)
     let elapsed = Int(now.milliseconds(since: position.lastTurn))
     let due = min(lines * elapsed / Self.sweepMilliseconds, Self.sweepLinesPerTurn, lines)
     guard due > 0 else { return position }
     position.lastTurn = now
+    let keeps = position.round % Self.roundsPerKeeping == 0
     for _ in 0..<due {
-      if position.line < ipv4.lineCount {
-        sweepIPv4(ipv4.line(UInt64(position.line)), now)
+      if position.line < ends.ipv4 {
+        sweepIPv4(ipv4.line(UInt64(position.line)), now, keepsTemplates: keeps)
+      } else if position.line < ends.ipv6 {
+        sweepIPv6(ipv6.line(UInt64(position.line - ends.ipv4)), now, keepsTemplates: keeps)
       } else {
-        sweepIPv6(ipv6.line(UInt64(position.line - ipv4.lineCount)), now)
+        sweepTemplates(bucket: position.line - ends.ipv6, now: now)
       }
       position.line += 1
       if position.line == lines {
         sweepFragments()
         counters.store(position.generation, to: .sweptGeneration)
         position.line = 0
+        position.round &+= 1
         position.generation = content.pointee.generation
       }
     }
     return position
   }
 
-  private func sweepIPv4(_ line: UnsafeMutableRawPointer, _ now: Tick) {
+  private func sweepIPv4(
+    _ line: UnsafeMutableRawPointer, _ now: Tick, keepsTemplates: Bool
+  ) {
     let keys = line.assumingMemoryBound(to: UInt64.self)
     for slot in 0..<IPv4ConnectionTable.entriesPerLine {
       let position = IPv4ConnectionTable.Position(key: keys + slot)
-      if position.key.pointee != 0, isOver(position.meta.pointee, now) {
+      let key = position.key.pointee
+      guard key != 0 else { continue }
+      if isOver(position.meta.pointee, now) {
         vacate(position.key, position.meta, .ipv4Connections)
+      } else if keepsTemplates {
+        let meta = ConnectionMeta(rawValue: position.meta.pointee)
+        keepTemplate(
+          UInt16(truncatingIfNeeded: key), Client(ipv4: key), meta.realServer, now: now)
       }
     }
   }
 
-  private func sweepIPv6(_ line: UnsafeMutableRawPointer, _ now: Tick) {
+  private func sweepIPv6(
+    _ line: UnsafeMutableRawPointer, _ now: Tick, keepsTemplates: Bool
+  ) {
     let words = line.assumingMemoryBound(to: UInt64.self)
     for slot in 0..<IPv6ConnectionTable.entriesPerLine {
       let position = IPv6ConnectionTable.Position(words: words + slot * 4)
-      if position.transport.pointee != 0, isOver(position.meta.pointee, now) {
+      let transport = position.transport.pointee
+      guard transport != 0 else { continue }
+      if isOver(position.meta.pointee, now) {
         vacate(position.transport, position.meta, .ipv6Connections)
+      } else if keepsTemplates {
+        let meta = ConnectionMeta(rawValue: position.meta.pointee)
+        keepTemplate(
+          UInt16(truncatingIfNeeded: transport), Client(record: position.meta, isIPv6: true),
+          meta.realServer, now: now)
       }
     }
   }

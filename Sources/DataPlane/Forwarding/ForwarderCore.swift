@@ -65,6 +65,10 @@ struct ForwarderCore: BitwiseCopyable {
   var fragments: FragmentTable
   /// The other workers' tables, as many as `loads` has peers: read, never written.
   var peerTables: UnsafeMutablePointer<ConnectionTables>
+  /// Shared with the other workers.
+  var templates: TemplateTable
+  /// Whether this is the worker that frees them.
+  var sweepsTemplates: Bool
   var answers: AnswerAllowance
   var sweep: SweepPosition
 }

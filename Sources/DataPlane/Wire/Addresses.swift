@@ -20,6 +20,21 @@ public struct IPv6Address: Hashable, Comparable, Sendable, BitwiseCopyable {
   }
 }
 
+extension IPv6Address {
+  /// How many ones it begins with; nil where there are more behind a zero.
+  public var prefixLength: Int? {
+    let ones = high == .max ? 64 + (~low).leadingZeroBitCount : (~high).leadingZeroBitCount
+    return ones == high.nonzeroBitCount + low.nonzeroBitCount ? ones : nil
+  }
+
+  /// A mask of so many ones, 0…128.
+  public init(prefixLength: Int) {
+    self.init(
+      high: prefixLength >= 64 ? .max : ~(UInt64.max >> UInt64(max(0, prefixLength))),
+      low: prefixLength <= 64 ? 0 : ~(UInt64.max >> UInt64(prefixLength - 64)))
+  }
+}
+
 /// An address of either family.
 public enum IPAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
   case v4(IPv4Address)

@@ -39,6 +39,8 @@ public final class WorkerGroup: Sendable {
   public let interface: InterfaceDescription
   private let workers: [Worker]
   private let state: Mutex<State>
+  /// Clients of persistent services.
+  public let templates: Templates
 
   private struct State: ~Copyable {
     /// nil after `stop`.
@@ -53,10 +55,17 @@ public final class WorkerGroup: Sendable {
     let port = try OpenPort(configuration.port)
     let cpus = try Self.allowedCPUs()
     var workers: [Worker] = []
+    let templates: Templates
+    do {
+      templates = try Templates(entries: configuration.forwarder.templateEntries)
+    } catch {
+      throw PortError(.exhausted, "mapping the persistence templates failed: \(error)")
+    }
     for queue in 0..<port.sockets.count {
       let forwarder: Forwarder
       do {
-        forwarder = try Forwarder(configuration.forwarder, now: .now())
+        forwarder = try Forwarder(
+          configuration.forwarder, templates: templates, sweepsTemplates: queue == 0, now: .now())
       } catch {
         throw PortError(.exhausted, "mapping the connection table failed: \(error)")
       }
@@ -69,6 +78,7 @@ public final class WorkerGroup: Sendable {
     for worker in workers { worker.join(workers.filter { $0 !== worker }.map(\.view)) }
     interface = port.description
     self.workers = workers
+    self.templates = templates
     state = Mutex(State(port: port))
   }
 

@@ -24,4 +24,7 @@ public enum SideTraffic: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case fragmentEvicted
   /// ICMP port unreachable, sent to a client for whom no real server was available.
   case portUnreachable
+  /// Packets that began a connection of a persistent service whose client is not remembered: its
+  /// bucket of the templates is full.
+  case unpersisted
 }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What schedulers that hash know of a packet.
+/// What schedulers that hash, and persistence, know of a packet.
 struct Client: BitwiseCopyable {
+  /// Its address, an IPv4 one as ::ffff:a.b.c.d.
+  var high: UInt64
+  var low: UInt64
   /// `addr_fold` in host order.
   var address: UInt32
   var port: UInt16
 
   /// Of an IPv4 connection's key.
   @inline(__always) init(ipv4 key: UInt64) {
+    (high, low) = (0, 0xffff_0000_0000 | key &>> 32)
     address = UInt32(truncatingIfNeeded: key &>> 32)
     port = UInt16(truncatingIfNeeded: key &>> 16)
   }
@@ -17,6 +21,7 @@ struct Client: BitwiseCopyable {
   }
 
   private init(high: UInt64, low: UInt64, transport: UInt64) {
+    (self.high, self.low) = (high, low)
     address = Self.folded(high, low)
     port = UInt16(truncatingIfNeeded: transport &>> 16)
   }

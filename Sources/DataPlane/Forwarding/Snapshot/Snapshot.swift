@@ -61,9 +61,7 @@ public final class Snapshot: @unchecked Sendable {
   ) {
     StateTransition.fillTable(at: content.transitions)
     for state in ConnectionState.allCases {
-      // Half the range of a tick bounds what can be compared: 24 days.
-      content.timeouts[Int(state.rawValue)] =
-        min(specification.timeouts[state], UInt32(Int32.max) / 1000) * 1000
+      content.timeouts[Int(state.rawValue)] = specification.timeouts[state].boundedMilliseconds
     }
     for (index, retirement) in specification.retirements {
       content.nextHops[Int(index.rawValue)].status =
@@ -112,6 +110,11 @@ public final class Snapshot: @unchecked Sendable {
         address, IPv6ServiceTable.transport(port, ipProtocol), service: service.index)
     }
   }
+}
+
+extension UInt32 {
+  /// Seconds in milliseconds; half the range of a tick bounds what can be compared: 24 days.
+  var boundedMilliseconds: UInt32 { Swift.min(self, UInt32(Int32.max) / 1000) * 1000 }
 }
 
 /// The sections of a snapshot's allocation, each on its own cache line.

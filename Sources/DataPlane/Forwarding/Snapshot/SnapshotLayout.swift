@@ -54,7 +54,7 @@ struct Member: BitwiseCopyable {
   }
 }
 
-/// One virtual service, 40 octets; no hit reads it. All zero where no service has the index.
+/// One virtual service, 64 octets; no hit reads it. All zero where no service has the index.
 struct ServiceRecord: BitwiseCopyable {
   var firstMember: UInt32
   var memberCount: UInt32
@@ -76,6 +76,11 @@ struct ServiceRecord: BitwiseCopyable {
   var isInService: Bool
   /// Whether its packets leave no record behind.
   var isOnePacket: Bool
+  /// How long a template lasts; 0 where the service is not persistent.
+  var persistenceMilliseconds: UInt32
+  /// Of the client's address, as `Client` keeps it.
+  var maskHigh: UInt64
+  var maskLow: UInt64
 
   /// - Parameters:
   ///   - firstMember: where `members` lie in their section.
@@ -98,6 +103,8 @@ struct ServiceRecord: BitwiseCopyable {
     firstWeight = heaviest == 0 ? 0 : heaviest - (weightStep - 1)
     heaviestAvailable = members.lazy.filter(\.takesConnections).map(\.weight).max() ?? 0
     isInService = true
+    persistenceMilliseconds = (service.persistence?.timeoutSeconds ?? 0).boundedMilliseconds
+    (maskHigh, maskLow) = service.persistence?.maskWords ?? (.max, .max)
     isOnePacket = service.isOnePacket && service.key.ipProtocol == .udp
   }
 }

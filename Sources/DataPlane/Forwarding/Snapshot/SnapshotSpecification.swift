@@ -51,6 +51,8 @@ public struct SnapshotSpecification: Sendable {
     public var key: VirtualServiceKey
     public var scheduler: Scheduler
     public var flags: SchedulerFlags
+    /// nil where each connection is scheduled by itself.
+    public var persistence: Persistence?
     /// One-packet scheduling (`-o`): datagrams are scheduled one by one. TCP has none.
     public var isOnePacket: Bool
     /// Incremented by one whenever a real server is added, edited or removed or the scheduler
@@ -61,13 +63,15 @@ public struct SnapshotSpecification: Sendable {
 
     public init(
       index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler,
-      flags: SchedulerFlags = [], isOnePacket: Bool = false, revision: UInt32,
+      flags: SchedulerFlags = [], persistence: Persistence? = nil, isOnePacket: Bool = false,
+      revision: UInt32,
       realServers: [RealServer]
     ) {
       self.index = index
       self.key = key
       self.scheduler = scheduler
       self.flags = flags
+      self.persistence = persistence
       self.isOnePacket = isOnePacket
       self.revision = revision
       self.realServers = realServers
