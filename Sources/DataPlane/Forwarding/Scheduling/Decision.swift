@@ -190,7 +190,7 @@ struct Decision: BitwiseCopyable {
 
   // MARK: Hashes
 
-  private func accepted(_ slot: UInt32) -> Int? {
+  func accepted(_ slot: UInt32) -> Int? {
     let position = Int(slots[Int(slot)])
     return accepts(position) ? position : nil
   }

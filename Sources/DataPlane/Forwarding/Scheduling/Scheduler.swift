@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The schedulers, by ipvsadm's names; each follows the kernel's `ip_vs_NAME.c`.
+/// The schedulers, by ipvsadm's names; each but `maglev` follows the kernel's `ip_vs_NAME.c`.
 public enum Scheduler: String, CaseIterable, Sendable, BitwiseCopyable {
   /// Round robin; weighted and interleaved.
   case rr, wrr
@@ -16,6 +16,8 @@ public enum Scheduler: String, CaseIterable, Sendable, BitwiseCopyable {
   case mh
   /// The less loaded of two drawn by weight.
   case twos
+  /// Not the kernel's: Maglev's table by client address and port, with bounded load.
+  case maglev
 }
 
 /// `ipvsadm -b`: `IP_VS_SVC_F_SCHED1`…`3`. What they mean is the scheduler's to say.

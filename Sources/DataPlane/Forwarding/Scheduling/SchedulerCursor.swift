@@ -10,12 +10,14 @@ struct SchedulerCursor: BitwiseCopyable {
   var currentWeight: UInt32
   /// Decisions of `twos` so far.
   var draws: UInt32 = 0
+  /// What `maglev` holds a real server's connections against.
+  var fairShare = FairShare()
 
   /// The position of the next real server, or nil if none takes connections.
   mutating func schedule(_ decision: Decision) -> Int? {
     let needsTable: Bool
     switch decision.service.scheduler {
-    case .sh, .dh, .mh: needsTable = true
+    case .sh, .dh, .mh, .maglev: needsTable = true
     default: needsTable = false
     }
     if needsTable, decision.service.slotCount == 0 { return nil }
@@ -34,6 +36,9 @@ struct SchedulerCursor: BitwiseCopyable {
     case .twos:
       draws &+= 1
       return decision.lesserOfTwo(draw: draws)
+    case .maglev:
+      fairShare.update(decision)
+      return decision.byBoundedMaglev(fairShare)
     }
   }
 
@@ -101,6 +106,7 @@ struct SchedulerCursor: BitwiseCopyable {
         currentWeight = currentWeight / service.weightStep * service.weightStep + 1
       }
     default:
+      fairShare = FairShare()
       place = Self.survivor(of: place, old, oldContent, service, content)
     }
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The tables of `sh`, `dh` and `mh`: real servers by hash, as positions in their service's list.
-/// Compiled into the snapshot, read by every decision.
+/// The tables of `sh`, `dh`, `mh` and `maglev`: real servers by hash, as positions in their
+/// service's list. Compiled into the snapshot, read by every decision.
 enum SchedulerTable {
   /// `IP_VS_SH_TAB_SIZE`, `IP_VS_DH_TAB_SIZE`: 2⁸.
   static let sourceHashSlots: UInt32 = 256
@@ -15,6 +15,7 @@ enum SchedulerTable {
     case .sh: return sourceHash(service.realServers.map(\.weight))
     case .dh: return [destinationHash(service)]
     case .mh: return maglev(service)
+    case .maglev: return MaglevTable.slots(of: service)
     default: return []
     }
   }
@@ -90,53 +91,7 @@ enum SchedulerTable {
     let word = UInt64(4) &<< 56 | UInt64(offset &+ UInt32(port) &+ address)
     var state = SipState(key)
     state.absorb(word)
-    return state.finish()
-  }
-}
-
-/// SipHash with one round per word and three at the end (lib/siphash.c).
-private struct SipState {
-  private var v0: UInt64
-  private var v1: UInt64
-  private var v2: UInt64
-  private var v3: UInt64
-
-  @inline(__always) init(_ key: UInt64) {
-    v0 = 0x736f_6d65_7073_6575 ^ key
-    v1 = 0x646f_7261_6e64_6f6d ^ key
-    v2 = 0x6c79_6765_6e65_7261 ^ key
-    v3 = 0x7465_6462_7974_6573 ^ key
-  }
-
-  @inline(__always) mutating func absorb(_ word: UInt64) {
-    v3 ^= word
-    round()
-    v0 ^= word
-  }
-
-  @inline(__always) mutating func finish() -> UInt32 {
-    v2 ^= 0xff
-    round()
-    round()
-    round()
-    return UInt32(truncatingIfNeeded: v0 ^ v1 ^ v2 ^ v3)
-  }
-
-  @inline(__always) private mutating func round() {
-    v0 = v0 &+ v1
-    v1 = Self.rotated(v1, 13) ^ v0
-    v0 = Self.rotated(v0, 32)
-    v2 = v2 &+ v3
-    v3 = Self.rotated(v3, 16) ^ v2
-    v0 = v0 &+ v3
-    v3 = Self.rotated(v3, 21) ^ v0
-    v2 = v2 &+ v1
-    v1 = Self.rotated(v1, 17) ^ v2
-    v2 = Self.rotated(v2, 32)
-  }
-
-  @inline(__always) private static func rotated(_ word: UInt64, _ count: UInt64) -> UInt64 {
-    word &<< count | word &>> (64 &- count)
+    return UInt32(truncatingIfNeeded: state.finish())
   }
 }
 
@@ -146,6 +101,14 @@ extension IPAddress {
     switch self {
     case .v4(let address): address.rawValue
     case .v6(let address): Client.folded(address.high, address.low)
+    }
+  }
+
+  /// As `Client` keeps it.
+  var words: (high: UInt64, low: UInt64) {
+    switch self {
+    case .v4(let address): (0, 0xffff_0000_0000 | UInt64(address.rawValue))
+    case .v6(let address): (address.high, address.low)
     }
   }
 }

@@ -67,7 +67,7 @@ struct ServiceRecord: BitwiseCopyable {
   var heaviestAvailable: UInt32
   /// Where its scheduler's table begins, and its length: 0 where there is none.
   var firstSlot: UInt32
-  var slotCount: UInt16
+  var slotCount: UInt32
   var scheduler: Scheduler
   var flags: SchedulerFlags
   var isIPv6: Bool
@@ -91,7 +91,7 @@ struct ServiceRecord: BitwiseCopyable {
   ) {
     self.firstMember = UInt32(firstMember)
     self.firstSlot = UInt32(firstSlot)
-    self.slotCount = UInt16(slotCount)
+    self.slotCount = UInt32(slotCount)
     revision = service.revision
     scheduler = service.scheduler
     flags = service.flags
