@@ -13,6 +13,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
   targets: [
     // Structs and constants that bpf/*.c and Swift both read; header only.
@@ -33,10 +34,13 @@ let package = Package(
     .systemLibrary(
       name: "CNetlink", pkgConfig: "libnl-route-3.0",
       providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
-    // Desired state, neighbour and link watch, snapshot compile and publish.
+    // Desired state, configuration file, neighbour and link watch, snapshot compile and publish.
     .target(
       name: "ControlPlane",
-      dependencies: ["DataPlane", "CNetlink", .product(name: "Logging", package: "swift-log")]),
+      dependencies: [
+        "DataPlane", "CNetlink", .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
+      ]),
     // Request and response types; ipvsadm's grammar and text; shared by server and client.
     .target(name: "AdminAPI", dependencies: ["DataPlane"]),
     // HTTP and JSON over a Unix socket.

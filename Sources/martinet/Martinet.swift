@@ -7,7 +7,9 @@ struct Martinet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "martinet",
     abstract: "A direct-routing (LVS-DR) director on AF_XDP.",
-    subcommands: [RunCommand.self, IpvsadmCommand.self, RealServerCommand.self])
+    subcommands: [
+      RunCommand.self, ConfigCommand.self, IpvsadmCommand.self, RealServerCommand.self,
+    ])
 
   static func main() async {
     if let code = IpvsadmCommand.runByName(CommandLine.arguments) { exit(withError: code) }

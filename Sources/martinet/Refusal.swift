@@ -7,6 +7,16 @@ struct Refusal {
   let sentence: String
   let exitCode: ExitCode
 
+  /// EX_DATAERR: a file's contents are wrong.
+  static func data(_ sentence: String) -> Refusal {
+    Refusal(sentence: sentence, exitCode: ExitCode(65))
+  }
+
+  /// EX_NOINPUT: a file cannot be read.
+  static func noInput(_ sentence: String) -> Refusal {
+    Refusal(sentence: sentence, exitCode: ExitCode(66))
+  }
+
   /// EX_UNAVAILABLE: a facility that the command needs is not there or not free.
   static func unavailable(_ sentence: String) -> Refusal {
     Refusal(sentence: sentence, exitCode: ExitCode(69))

@@ -12,13 +12,19 @@ struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
     abstract: "Forward on an interface until SIGTERM or SIGINT.",
-    discussion: "Services are added with `martinet ipvsadm`, whose commands are ipvsadm's.")
+    discussion: """
+      Services come from the configuration file, or are added with `martinet ipvsadm`, whose \
+      commands are ipvsadm's. An option goes before what the file says.
+      """)
+
+  @Option(help: "The configuration file; without one, name the interface.")
+  var config: String?
 
   @Option(help: "The interface that requests come in on and leave by.")
-  var interface: String
+  var interface: String?
 
-  @Option(help: "Where the eBPF program runs: in the driver (native) or after it (generic).")
-  var xdpMode = XDPMode.native
+  @Option(help: "Where the eBPF program runs: native (default), in the driver; generic, after it.")
+  var xdpMode: XDPMode?
 
   @Flag(help: "Let the kernel copy frames: for drivers without zero copy, such as veth.")
   var copy = false
@@ -26,11 +32,12 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Insist on zero copy.")
   var zeroCopy = false
 
-  @Option(help: "How many receive queues to take, from the first: a number or `all`.")
-  var queues = QueueSelection.all
+  @Option(help: "How many receive queues to take, from the first: a number or `all` (default).")
+  var queues: QueueSelection?
 
-  @Option(help: "The Unix socket that commands come in by.")
-  var control = ControlClient.defaultSocketPath
+  @Option(
+    help: "The Unix socket that commands come in by (default: \(ControlClient.defaultSocketPath)).")
+  var control: String?
 
   @Flag(help: "Never let workers sleep: less latency, a CPU each.")
   var busyPoll = false
@@ -39,15 +46,21 @@ struct RunCommand: AsyncParsableCommand {
     if copy && zeroCopy {
       throw ValidationError("--copy and --zero-copy exclude each other: give one of them")
     }
+    if config == nil && interface == nil {
+      throw ValidationError("no interface: give --interface NAME or --config FILE")
+    }
   }
 
   func run() async throws {
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
     let logger = Logger(label: "martinet")
+    let site = try self.site()
     do {
-      try await serve(logger)
+      try await serve(site, logger)
     } catch let error as PortError {
       throw Refusal(error).said()
+    } catch let error as DirectorRefusals {
+      throw Refusal.data(error.errors.map(\.description).joined(separator: "\nmartinet: ")).said()
     } catch let error as ControlSocketError {
       throw Refusal.cannotCreate("\(error)").said()
     } catch {
@@ -55,32 +68,42 @@ struct RunCommand: AsyncParsableCommand {
     }
   }
 
-  private func serve(_ logger: Logger) async throws {
-    let workers = try WorkerGroup(workerConfiguration)
+  private func serve(_ site: SiteConfiguration, _ logger: Logger) async throws {
+    let workers = try WorkerGroup(site.workers)
     defer { workers.stop() }
     let neighbors = try KernelNeighbors(
       interfaceIndices: [Int32(workers.interface.index)], logger: logger)
     defer { neighbors.stop() }
     let director = Director(plane: workers, neighbors: neighbors, logger: logger)
+    try await director.apply(site)
     try workers.start()
     logger.info("forwarding", metadata: workers.interface.metadata)
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: [
           DirectorService(director: director),
-          AdminServer(director: director, socketPath: control, logger: logger),
+          AdminServer(
+            director: director, socketPath: site.control ?? ControlClient.defaultSocketPath,
+            logger: logger),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     try await group.run()
-    logger.info("stopped", metadata: ["interface": "\(interface)"])
+    logger.info("stopped", metadata: ["interface": "\(site.port.interface)"])
   }
 
-  private var workerConfiguration: WorkerConfiguration {
-    WorkerConfiguration(
-      port: PortConfiguration(
-        interface: interface, xdpMode: xdpMode,
-        copyMode: copy ? .copy : zeroCopy ? .zeroCopy : .automatic, queues: queues),
-      busyPoll: busyPoll)
+  /// The file's, and what the options change of it.
+  private func site() throws -> SiteConfiguration {
+    var site =
+      try config.map { try ConfigurationFile(path: $0).read() }
+      ?? SiteConfiguration(port: PortConfiguration(interface: ""))
+    if let interface { site.port.interface = interface }
+    if let xdpMode { site.port.xdpMode = xdpMode }
+    if copy { site.port.copyMode = .copy }
+    if zeroCopy { site.port.copyMode = .zeroCopy }
+    if let queues { site.port.queues = queues }
+    if let control { site.control = control }
+    if busyPoll { site.busyPoll = true }
+    return site
   }
 }
 
@@ -89,7 +112,11 @@ private struct DirectorService: Service {
   let director: Director
 
   func run() async throws {
-    try await cancelWhenGracefulShutdown { try await director.run() }
+    try await cancelWhenGracefulShutdown {
+      async let running: Void = director.run()
+      try await director.settle()
+      try await running
+    }
   }
 }
 
@@ -103,13 +130,6 @@ extension QueueSelection: ExpressibleByArgument {
       self = .count(count)
     } else {
       return nil
-    }
-  }
-
-  public var defaultValueDescription: String {
-    switch self {
-    case .all: "all"
-    case .count(let count): "\(count)"
     }
   }
 }

@@ -109,7 +109,8 @@ private struct CommandLineOptions {
       lowerThreshold = try number(found.argument, "l_threshold")
     case .persistent:
       persistenceSeconds =
-        found.argument.isEmpty ? Self.persistenceSeconds : try seconds(found.argument, from: 1)
+        found.argument.isEmpty
+        ? Persistence.defaultTimeoutSeconds : try seconds(found.argument, from: 1)
     case .netmask:
       mask = try mask(found.argument)
     case .schedulerFlags:
@@ -119,9 +120,6 @@ private struct CommandLineOptions {
       break
     }
   }
-
-  /// ipvsadm's `DEF_TIMEOUT`.
-  private static let persistenceSeconds: UInt32 = 360
 
   private var isIPv6: Bool {
     if case .v6 = service?.address { true } else { false }

@@ -70,4 +70,6 @@ public struct TimeoutConfiguration: Hashable, Sendable {
     self.tcpFin = tcpFin
     self.udp = udp
   }
+  /// What the kernel starts with (`tcp_timeouts`, `udp_timeouts` of ip_vs_proto_*.c).
+  public static let lvs = TimeoutConfiguration(tcp: 900, tcpFin: 120, udp: 300)
 }

@@ -9,9 +9,7 @@ extension Director {
   ) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
-    try validate(configuration, for: key)
-    guard address.isUnicast else { throw .notUnicast(address) }
-    guard address.isSameVersion(as: key.address) else { throw .addressFamilyMismatch(address, key) }
+    try configuration.validate(for: key)
     // No local copy of the service: it would make every change copy the list.
     guard services[key]!.realServers[address] == nil else {
       throw .realServerExists(address, key)
@@ -49,11 +47,11 @@ extension Director {
   ) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
-    try validateRanges(configuration)
+    try configuration.validateRanges()
     guard services[key]!.realServers[address] != nil else {
       throw .noSuchRealServer(address, key)
     }
-    try validate(configuration, for: key)
+    try configuration.validate(for: key)
     services[key]!.realServers[address]!.configuration = configuration
     if configuration.weight != 0 {
       services[key]!.realServers[address]!.lastWeight = configuration.weight
@@ -78,21 +76,6 @@ extension Director {
     changeRealServers(of: key)
     logger.info(
       "real server deleted", metadata: ["service": "\(key)", "address": "\(address)"])
-  }
-
-  private func validate(
-    _ configuration: RealServerConfiguration, for key: VirtualServiceKey
-  ) throws(DirectorError) {
-    guard configuration.port == key.port else { throw .portMismatch(configuration.port, key) }
-    try validateRanges(configuration)
-  }
-
-  private func validateRanges(_ configuration: RealServerConfiguration) throws(DirectorError) {
-    guard configuration.weight <= RealServerConfiguration.largestWeight else {
-      throw .weightOutOfRange(configuration.weight)
-    }
-    let (upper, lower) = (configuration.upperThreshold, configuration.lowerThreshold)
-    guard lower <= upper else { throw .thresholdsCross(lower: lower, upper: upper) }
   }
 
   private func changeRealServers(of key: VirtualServiceKey) {

@@ -13,7 +13,7 @@ public actor Director {
   let clock: @Sendable () -> Duration
 
   var services: [VirtualServiceKey: Service] = [:]
-  var timeoutConfiguration = TimeoutConfiguration(tcp: 900, tcpFin: 120, udp: 300)
+  var timeoutConfiguration = TimeoutConfiguration.lvs
   var egressMACAddresses: [MACAddress]
   var downInterfaces: Set<EgressIndex> = []
   /// Why forwarding cannot go on.
@@ -55,11 +55,7 @@ public actor Director {
 
   public func addService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
-    guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
-    guard key.port.rawValue != 0 else { throw .portZero(key) }
-    guard key.address.isUnicast else { throw .notUnicast(key.address) }
-    try validate(configuration.persistence, for: key)
-    try validateOnePacket(configuration)
+    try configuration.validate()
     guard services[key] == nil else { throw .serviceExists(key) }
     guard let index = serviceIndices.take(key) else {
       throw .tooManyServices(limit: serviceIndices.limit)
@@ -76,34 +72,15 @@ public actor Director {
   /// Changes the scheduler, its flags and persistence; real servers and statistics stay.
   public func editService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
-    try validateOnePacket(configuration)
+    try configuration.validateOnePacket()
     guard services[key] != nil else { throw .noSuchService(key) }
-    try validate(configuration.persistence, for: key)
+    try configuration.validate()
     services[key]!.configuration = configuration
     services[key]!.revision = nextRevision()
     changes += 1
     logger.info(
       "service edited",
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
-  }
-
-  private func validateOnePacket(_ configuration: ServiceConfiguration) throws(DirectorError) {
-    guard !configuration.isOnePacket || configuration.key.ipProtocol == .udp else {
-      throw .onePacketTCP(configuration.key)
-    }
-  }
-
-  private func validate(
-    _ persistence: Persistence?, for key: VirtualServiceKey
-  ) throws(DirectorError) {
-    guard let persistence else { return }
-    let seconds = persistence.timeoutSeconds
-    guard (1...Persistence.largestTimeoutSeconds).contains(seconds) else {
-      throw .persistenceOutOfRange(seconds)
-    }
-    guard let mask = persistence.mask else { return }
-    if case .v6(let mask) = mask, mask.prefixLength ?? 0 == 0 { throw .notAMask(mask) }
-    guard mask.isSameVersion(as: key.address) else { throw .maskFamilyMismatch(mask, key) }
   }
 
   /// Removes a service with its real servers. If it is added again within two minutes, its

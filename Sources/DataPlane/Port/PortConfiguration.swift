@@ -24,7 +24,7 @@ public enum QueueSelection: Sendable, Equatable {
 }
 
 /// What the operator says about an interface.
-public struct PortConfiguration: Sendable {
+public struct PortConfiguration: Equatable, Sendable {
   public var interface: String
   public var xdpMode: XDPMode
   public var copyMode: CopyMode

@@ -8,6 +8,9 @@ public struct Persistence: Hashable, Sendable {
   /// address is a client by itself.
   public var mask: IPAddress?
 
+  /// `IPVS_SVC_PERSISTENT_TIMEOUT` of ip_vs.h: `-p` without a number.
+  public static let defaultTimeoutSeconds: UInt32 = 360
+
   /// `MAX_TIMEOUT` of ipvsadm, 31 days. What lies above the half range of a tick lasts that long:
   /// 24 days.
   public static let largestTimeoutSeconds: UInt32 = 86_400 * 31

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// How a scalar of the configuration file is read and written.
+struct ConfigurationField<Value: Sendable>: Sendable {
+  /// What to give: `a number from 1 to 65535`.
+  let expected: String
+  /// nil where the text is no such value.
+  let parse: @Sendable (String) -> Value?
+  let text: @Sendable (Value) -> String
+}
+
+extension ConfigurationField where Value: FixedWidthInteger {
+  static func number(_ range: ClosedRange<Value>) -> Self {
+    Self(
+      expected: "a number from \(range.lowerBound) to \(range.upperBound)",
+      parse: { text in Value(text).flatMap { range.contains($0) ? $0 : nil } },
+      text: { String($0) })
+  }
+}
+
+extension ConfigurationField {
+  static func word(_ words: [(name: String, value: Value)]) -> Self where Value: Equatable {
+    Self(
+      expected: words.map(\.name).joined(separator: " or "),
+      parse: { text in words.first { $0.name == text }?.value },
+      text: { value in words.first { $0.value == value }?.name ?? "" })
+  }
+}
+
+extension ConfigurationField<Bool> {
+  static let flag = word([("true", true), ("false", false)])
+}
+
+extension ConfigurationField<String> {
+  /// `IFNAMSIZ` leaves 15 octets; what the kernel's `dev_valid_name` takes.
+  static let interface = Self(
+    expected: "the name of an interface, as `ip link` shows it",
+    parse: { text in
+      let isName =
+        (1...15).contains(text.utf8.count)
+        && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f && $0 != 0x2f }
+      return isName && text != "." && text != ".." ? text : nil
+    }, text: { $0 })
+
+  /// `sun_path` holds 107 octets and a NUL.
+  static let socketPath = Self(
+    expected: "an absolute path of at most 107 octets",
+    parse: { text in
+      text.hasPrefix("/") && text.utf8.count <= 107 && !text.utf8.contains(0) ? text : nil
+    }, text: { $0 })
+}
+
+extension ConfigurationField<IPAddress> {
+  static let address = Self(
+    expected: "an IP address such as 192.0.2.1 or 2001:db8::1",
+    parse: { text in text.utf8.contains(0) ? nil : IPAddress(text) }, text: { $0.description })
+}
+
+extension ConfigurationField<Port> {
+  static let port = Self(
+    expected: "a number from 1 to 65535",
+    parse: { text in UInt16(text).flatMap { $0 == 0 ? nil : Port($0) } },
+    text: { String($0.rawValue) })
+}
+
+extension ConfigurationField<IPProtocol> {
+  static let ipProtocol = word([("tcp", .tcp), ("udp", .udp)])
+}
+
+extension ConfigurationField<Scheduler> {
+  static let scheduler = word(Scheduler.allCases.map { ($0.rawValue, $0) })
+}
+
+extension ConfigurationField<XDPMode> {
+  static let xdpMode = word(XDPMode.allCases.map { ($0.rawValue, $0) })
+}
+
+extension ConfigurationField<CopyMode> {
+  static let copyMode = word([("automatic", .automatic), ("copy", .copy), ("zero-copy", .zeroCopy)])
+}
+
+extension ConfigurationField<QueueSelection> {
+  static let queues = Self(
+    expected: "all, or a number from 1 on",
+    parse: { text in
+      text == "all" ? .all : Int(text).flatMap { $0 > 0 ? .count($0) : nil }
+    },
+    text: { selection in
+      switch selection {
+      case .all: "all"
+      case .count(let count): String(count)
+      }
+    })
+}

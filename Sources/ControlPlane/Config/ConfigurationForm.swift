@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+import Yams
+
+/// One mapping of the document while its fields are visited, to read them or to write them: so
+/// that a field is one line, and what is read is what is shown.
+struct ConfigurationForm {
+  private enum Purpose {
+    case reading([String: Node])
+    case writing
+  }
+
+  private let purpose: Purpose
+  private let path: String
+  private let line: Int
+  private var isMapping = true
+  private var known: [String] = []
+  private var written: [(Node, Node)] = []
+  private(set) var findings: [ConfigurationFinding] = []
+  /// Whether the scalars of this mapping are right.
+  private(set) var isSound = true
+
+  /// To write.
+  init() {
+    purpose = .writing
+    path = ""
+    line = 0
+  }
+
+  /// To read; a node that is no mapping is a finding and reads as an empty one.
+  init(reading node: Node, path: String) {
+    var fields: [String: Node] = [:]
+    line = node.mark?.line ?? 1
+    self.path = path
+    switch node {
+    case .mapping(let mapping):
+      for (key, value) in mapping { fields[key.scalar?.string ?? "?"] = value }
+    default:
+      findings.append(
+        ConfigurationFinding(
+          line: line, path: path, sentence: "is no mapping: give `key: value` lines"))
+      (isMapping, isSound) = (false, false)
+    }
+    purpose = .reading(fields)
+  }
+
+  /// A scalar that has a default: `value` as it is now.
+  mutating func field<Value>(
+    _ name: String, _ field: ConfigurationField<Value>, _ value: inout Value
+  ) {
+    if case .writing = purpose { written.append((Node(name), Node(field.text(value)))) }
+    if let given = read(name, field) { value = given }
+  }
+
+  /// A scalar that may be absent.
+  mutating func field<Value>(
+    _ name: String, _ field: ConfigurationField<Value>, _ value: inout Value?
+  ) {
+    if case .writing = purpose, let value {
+      written.append((Node(name), Node(field.text(value))))
+    }
+    if let given = read(name, field) { value = given }
+  }
+
+  private mutating func read<Value>(
+    _ name: String, _ field: ConfigurationField<Value>
+  ) -> Value? {
+    guard case .reading(let fields) = purpose else { return nil }
+    known.append(name)
+    guard let node = fields[name] else { return nil }
+    let text = node.scalar?.string
+    if let value = text.flatMap(field.parse) { return value }
+    let found = text.map { "\($0.debugDescription) is not" } ?? "is not"
+    complain(name, node, "\(found) \(field.expected): give one")
+    return nil
+  }
+
+  /// A scalar that must be given.
+  mutating func required<Value>(
+    _ name: String, _ field: ConfigurationField<Value>, _ value: inout Value
+  ) {
+    requirePresence(of: name, "give \(field.expected)")
+    self.field(name, field, &value)
+  }
+
+  /// A mapping of its own; left out where there is none.
+  mutating func section(_ name: String, _ visit: (inout ConfigurationForm) -> Void) {
+    switch purpose {
+    case .writing:
+      var form = ConfigurationForm()
+      visit(&form)
+      if !form.written.isEmpty { written.append((Node(name), form.node)) }
+    case .reading(let fields):
+      known.append(name)
+      if let node = fields[name] { read(node, at: name, visit) }
+    }
+  }
+
+  /// The same, where it must be given.
+  mutating func requiredSection(_ name: String, _ visit: (inout ConfigurationForm) -> Void) {
+    requirePresence(of: name, "add it")
+    section(name, visit)
+  }
+
+  /// A mapping that turns something on by being there.
+  mutating func section<Value>(
+    _ name: String, _ value: inout Value?, new: Value,
+    _ visit: (inout ConfigurationForm, inout Value) -> Void
+  ) {
+    if case .reading(let fields) = purpose { value = fields[name].map { _ in new } }
+    guard var present = value else {
+      known.append(name)
+      return
+    }
+    section(name) { visit(&$0, &present) }
+    value = present
+  }
+
+  /// A sequence of mappings; none where it is not given.
+  mutating func list<Element>(
+    _ name: String, _ elements: inout [Element], new: Element,
+    _ visit: (inout ConfigurationForm, inout Element) -> Void
+  ) {
+    switch purpose {
+    case .writing:
+      let nodes = elements.map { element in
+        var (form, element) = (ConfigurationForm(), element)
+        visit(&form, &element)
+        return form.node
+      }
+      if !nodes.isEmpty { written.append((Node(name), Node(nodes))) }
+    case .reading(let fields):
+      known.append(name)
+      guard let node = fields[name] else { return }
+      guard let sequence = node.sequence else {
+        return complain(name, node, "is no list: give `- ` lines")
+      }
+      for (index, node) in sequence.enumerated() {
+        read(node, at: "\(name)[\(index)]") { form in
+          var element = new
+          visit(&form, &element)
+          elements.append(element)
+        }
+      }
+    }
+  }
+
+  /// Notes what is wrong with the mapping as a whole, where it is read and its scalars are right.
+  mutating func check<Failure: Error>(_ rule: () throws(Failure) -> Void) {
+    guard case .reading = purpose, isSound else { return }
+    do {
+      try rule()
+    } catch {
+      findings.append(ConfigurationFinding(line: line, path: path, sentence: "\(error)"))
+    }
+  }
+
+  /// The same, of a mapping that repeats an earlier one.
+  mutating func check(isNew: Bool, _ sentence: String) {
+    guard case .reading = purpose, isSound, !isNew else { return }
+    findings.append(ConfigurationFinding(line: line, path: path, sentence: sentence))
+  }
+
+  /// What was written.
+  var node: Node { Node(written) }
+
+  private mutating func read(
+    _ node: Node, at name: String, _ visit: (inout ConfigurationForm) -> Void
+  ) {
+    var form = ConfigurationForm(reading: node, path: path.isEmpty ? name : "\(path).\(name)")
+    visit(&form)
+    form.finish()
+    findings += form.findings
+  }
+
+  /// Notes the keys that no field took.
+  mutating func finish() {
+    guard case .reading(let fields) = purpose else { return }
+    for (name, node) in fields where !known.contains(name) {
+      let nearest = known.min { $0.editDistance(to: name) < $1.editDistance(to: name) } ?? ""
+      complain(name, node, "is no known key: the nearest is `\(nearest)`")
+    }
+  }
+
+  private mutating func requirePresence(of name: String, _ mend: String) {
+    guard case .reading(let fields) = purpose, isMapping, fields[name] == nil else { return }
+    isSound = false
+    findings.append(
+      ConfigurationFinding(line: line, path: path, sentence: "`\(name)` is missing: \(mend)"))
+  }
+
+  private mutating func complain(_ name: String, _ node: Node, _ sentence: String) {
+    isSound = false
+    findings.append(
+      ConfigurationFinding(
+        line: node.mark?.line ?? line, path: path.isEmpty ? name : "\(path).\(name)",
+        sentence: sentence))
+  }
+}
+
+extension String {
+  /// Levenshtein's: insertions, deletions and replacements of octets, of the first 64 of each.
+  fileprivate func editDistance(to other: String) -> Int {
+    let (left, right) = (Array(utf8.prefix(64)), Array(other.utf8.prefix(64)))
+    var row = Array(0...right.count)
+    for (i, octet) in left.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, otherOctet) in right.enumerated() {
+        let replaced = diagonal + (octet == otherOctet ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = Swift.min(replaced, row[j] + 1, diagonal + 1)
+      }
+    }
+    return row[right.count]
+  }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Yams
+
+extension SiteConfiguration {
+  /// A file of 10 000 services has about 2 MB.
+  public static let largestFileBytes = 64 << 20
+
+  /// Reads a configuration file's text, or throws all that is wrong with it.
+  public init(yaml: String) throws(ConfigurationFindings) {
+    let root: Node
+    do {
+      root = try Yams.compose(yaml: yaml) ?? Node([(Node, Node)]())
+    } catch {
+      throw ConfigurationFindings(findings: [ConfigurationFinding(error)])
+    }
+    self.init(port: PortConfiguration(interface: ""))
+    var form = ConfigurationForm(reading: root, path: "")
+    visit(&form)
+    form.finish()
+    guard form.findings.isEmpty else {
+      throw ConfigurationFindings(
+        findings: form.findings.sorted { ($0.line, $0.path) < ($1.line, $1.path) })
+    }
+  }
+
+  /// The same as a file, with everything that was left out.
+  public var yaml: String {
+    get throws {
+      var (form, copy) = (ConfigurationForm(), self)
+      copy.visit(&form)
+      return try Yams.serialize(node: form.node)
+    }
+  }
+
+  private mutating func visit(_ form: inout ConfigurationForm) {
+    form.requiredSection("interface") { form in
+      form.required("name", .interface, &port.interface)
+      form.field("xdp-mode", .xdpMode, &port.xdpMode)
+      form.field("copy-mode", .copyMode, &port.copyMode)
+      form.field("queues", .queues, &port.queues)
+      form.field("busy-poll", .flag, &busyPoll)
+    }
+    form.field("control", .socketPath, &control)
+    form.section("capacity") { form in
+      let range = 8...ForwarderConfiguration.maximumEntries
+      form.field("ipv4-connections", .number(range), &capacity.ipv4Connections)
+      form.field("ipv6-connections", .number(range), &capacity.ipv6Connections)
+      form.field("persistent-clients", .number(range), &capacity.persistentClients)
+    }
+    form.section("timeouts") { form in
+      let range = 1...TimeoutConfiguration.largest
+      form.field("tcp", .number(range), &timeouts.tcp)
+      form.field("tcp-fin", .number(range), &timeouts.tcpFin)
+      form.field("udp", .number(range), &timeouts.udp)
+    }
+    var keys: Set<VirtualServiceKey> = []
+    form.list("services", &tables, new: .blank) { form, table in
+      table.visit(&form)
+      form.check { () throws(DirectorError) in try table.service.validate() }
+      form.check(
+        isNew: keys.insert(table.service.key).inserted,
+        "\(table.service.key) is in the file twice: put all real servers into one")
+    }
+  }
+}
+
+extension SiteConfiguration.ServiceTable {
+  /// What is not required has its default.
+  fileprivate static var blank: Self {
+    Self(
+      service: ServiceConfiguration(
+        key: VirtualServiceKey(
+          address: .v4(IPv4Address(rawValue: 0)), ipProtocol: .tcp, port: Port(0)),
+        scheduler: .wlc),
+      realServers: [])
+  }
+
+  fileprivate mutating func visit(_ form: inout ConfigurationForm) {
+    form.required("vip", .address, &service.key.address)
+    form.required("protocol", .ipProtocol, &service.key.ipProtocol)
+    form.required("port", .port, &service.key.port)
+    form.field("scheduler", .scheduler, &service.scheduler)
+    form.section("scheduler-flags") { form in
+      form.field("fallback", .flag, &service.flags[.fallback])
+      form.field("port", .flag, &service.flags[.port])
+    }
+    form.section("persistence", &service.persistence, new: .lvs) { form, persistence in
+      let range = 1...Persistence.largestTimeoutSeconds
+      form.field("timeout", .number(range), &persistence.timeoutSeconds)
+      form.field("mask", .address, &persistence.mask)
+    }
+    form.field("one-packet", .flag, &service.isOnePacket)
+    let (key, serviceIsSound) = (service.key, form.isSound)
+    var addresses: Set<IPAddress> = []
+    let new = RealServerConfiguration(address: key.address, port: key.port)
+    form.list("real-servers", &realServers, new: new) { form, realServer in
+      form.required("address", .address, &realServer.address)
+      form.field("weight", .number(0...RealServerConfiguration.largestWeight), &realServer.weight)
+      form.field("upper-threshold", .number(0...UInt32.max), &realServer.upperThreshold)
+      form.field("lower-threshold", .number(0...UInt32.max), &realServer.lowerThreshold)
+      guard serviceIsSound else { return }
+      form.check { () throws(DirectorError) in try realServer.validate(for: key) }
+      form.check(
+        isNew: addresses.insert(realServer.address).inserted,
+        "\(realServer.address) is in this service twice: keep one")
+    }
+  }
+}
+
+extension Persistence {
+  /// `-p` without more.
+  fileprivate static let lvs = Persistence(timeoutSeconds: defaultTimeoutSeconds)
+}
+
+extension SchedulerFlags {
+  fileprivate subscript(_ flag: SchedulerFlags) -> Bool {
+    get { contains(flag) }
+    set { if newValue { insert(flag) } else { remove(flag) } }
+  }
+}
+
+extension ConfigurationFinding {
+  /// What is wrong with the YAML itself.
+  fileprivate init(_ error: any Error) {
+    switch error as? YamlError {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
+      self.init(line: mark.line, path: "", sentence: "this is no YAML: \(problem)")
+    case .duplicatedKeysInMapping(let duplicates, let context):
+      self.init(
+        line: context.mark.line, path: "",
+        sentence: "this mapping has `\(duplicates.joined(separator: "`, `"))` twice: keep one")
+    default:
+      self.init(line: 1, path: "", sentence: "this is no YAML in UTF-8: \(error)")
+    }
+  }
+}

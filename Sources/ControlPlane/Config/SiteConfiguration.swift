@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// All that the configuration file says: what `martinet run` starts with.
+public struct SiteConfiguration: Equatable, Sendable {
+  public var port: PortConfiguration
+  /// Workers spin and never sleep.
+  public var busyPoll = false
+  /// The Unix socket that commands come in by; nil for the usual one.
+  public var control: String?
+  /// Room in each queue's tables.
+  public var capacity = Capacity()
+  public var timeouts = TimeoutConfiguration.lvs
+  public var tables: [ServiceTable] = []
+
+  public init(port: PortConfiguration) {
+    self.port = port
+  }
+
+  /// As `ForwarderConfiguration` has them.
+  public struct Capacity: Equatable, Sendable {
+    public var ipv4Connections = 1 << 20
+    public var ipv6Connections = 1 << 18
+    public var persistentClients = 1 << 18
+  }
+
+  /// A service and what is behind it, in the order of `ipvsadm -a`.
+  public struct ServiceTable: Equatable, Sendable {
+    public var service: ServiceConfiguration
+    public var realServers: [RealServerConfiguration]
+
+    public init(service: ServiceConfiguration, realServers: [RealServerConfiguration]) {
+      self.service = service
+      self.realServers = realServers
+    }
+  }
+
+  /// For `WorkerGroup`.
+  public var workers: WorkerConfiguration {
+    WorkerConfiguration(
+      port: port,
+      forwarder: ForwarderConfiguration(
+        ipv4Entries: capacity.ipv4Connections, ipv6Entries: capacity.ipv6Connections,
+        templateEntries: capacity.persistentClients),
+      busyPoll: busyPoll)
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+extension Director {
+  /// Makes the desired state that of a configuration, or throws all that is in the way and leaves
+  /// it as it was. What is the same in both is not touched, its connections go on.
+  ///
+  /// Deletions come last: they cannot fail, so nothing of them is ever to be undone.
+  public func apply(_ site: SiteConfiguration) throws(DirectorRefusals) {
+    let before = (
+      services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration
+    )
+    var errors: [DirectorError] = []
+    var known: Set<DirectorError> = []
+    func attempt(_ change: () throws(DirectorError) -> Void) {
+      do throws(DirectorError) {
+        try change()
+      } catch {
+        if known.insert(error).inserted { errors.append(error) }
+      }
+    }
+    if site.timeouts != timeouts {
+      attempt { () throws(DirectorError) in try setTimeouts(site.timeouts) }
+    }
+    for table in site.tables {
+      attempt { () throws(DirectorError) in try put(table.service) }
+      for realServer in table.realServers {
+        attempt { () throws(DirectorError) in try put(realServer, table.service.key) }
+      }
+    }
+    guard errors.isEmpty else {
+      for address in followers.keys where before.3[address] == nil { neighbors.unfollow(address) }
+      (services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration) =
+        before
+      throw DirectorRefusals(errors: errors)
+    }
+    deleteAll(except: site.tables)
+  }
+
+  private func put(_ configuration: ServiceConfiguration) throws(DirectorError) {
+    switch services[configuration.key]?.configuration {
+    case nil: try addService(configuration)
+    case configuration: break
+    default: try editService(configuration)
+    }
+  }
+
+  private func put(
+    _ configuration: RealServerConfiguration, _ key: VirtualServiceKey
+  ) throws(DirectorError) {
+    switch services[key]?.realServers[configuration.address]?.configuration {
+    case nil: try addRealServer(configuration, to: key)
+    case configuration: break
+    default: try editRealServer(configuration, of: key)
+    }
+  }
+
+  private func deleteAll(except tables: [SiteConfiguration.ServiceTable]) {
+    let kept = Dictionary(
+      tables.map { ($0.service.key, Set($0.realServers.map(\.address))) },
+      uniquingKeysWith: { $1 })
+    for (key, service) in services {
+      guard let addresses = kept[key] else {
+        try? deleteService(key)
+        continue
+      }
+      for address in service.realServers.keys where !addresses.contains(address) {
+        try? deleteRealServer(address, port: key.port, from: key)
+      }
+    }
+  }
+}

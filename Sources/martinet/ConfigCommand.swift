@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import ControlPlane
+
+/// `martinet config`: the configuration file, without a director.
+struct ConfigCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "config", abstract: "Check and show a configuration file.",
+    subcommands: [Check.self, Show.self])
+
+  struct File: ParsableArguments {
+    @Argument(help: "The configuration file.")
+    var path = "/etc/martinet/martinet.yaml"
+
+    func read() throws -> SiteConfiguration { try ConfigurationFile(path: path).read() }
+  }
+
+  struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Name every error by line and key, and how to mend it.",
+      discussion: "Exits with 65 if there is any.")
+    @OptionGroup var file: File
+
+    func run() throws {
+      let site = try file.read()
+      let realServers = site.tables.reduce(0) { $0 + $1.realServers.count }
+      print("\(file.path) is right: services \(site.tables.count), real servers \(realServers)")
+    }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Print what the file means, defaults included.")
+    @OptionGroup var file: File
+
+    func run() throws { print(try file.read().yaml, terminator: "") }
+  }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import TestSupport
+import Testing
+
+@testable import ControlPlane
+
+@Suite struct SiteConfigurationTests {
+  private static let head = "interface: {name: lan0}\n"
+
+  private func findings(_ yaml: String) -> [String] {
+    do {
+      _ = try SiteConfiguration(yaml: yaml)
+      return []
+    } catch {
+      return error.findings.map(\.description)
+    }
+  }
+
+  @Test func whatIsLeftOutHasItsDefault() throws {
+    let site = try SiteConfiguration(
+      yaml: Self.head + """
+        services:
+        - vip: 192.168.1.149
+          protocol: udp
+          port: 53
+          persistence: {}
+          real-servers: [{address: 192.168.1.151}]
+        """)
+    #expect(site.port == PortConfiguration(interface: "lan0"))
+    #expect(site.timeouts == TimeoutConfiguration(tcp: 900, tcpFin: 120, udp: 300))
+    let table = try #require(site.tables.first)
+    let key = VirtualServiceKey(
+      address: IPAddress("192.168.1.149")!, ipProtocol: .udp, port: Port(53))
+    #expect(
+      table.service
+        == ServiceConfiguration(
+          key: key, scheduler: .wlc, persistence: Persistence(timeoutSeconds: 360)))
+    #expect(
+      table.realServers
+        == [RealServerConfiguration(address: IPAddress("192.168.1.151")!, port: Port(53))])
+  }
+
+  /// Line, path and mend of each, all in one run.
+  @Test func everyErrorIsNamed() {
+    let yaml = """
+      interface:
+        nam: lan0
+        queues: 0
+      timeout: {tcp: 1}
+      services:
+      - vip: 192.168.1.149
+        protocol: tcp
+        port: 80
+        one-packet: true
+        real-servers:
+        - address: 192.168.1.151
+          weigth: 3
+        - address: fd00::1
+        - address: 192.168.1.151
+      - vip: 192.168.1.149
+        protocol: sctp
+        port: 65536
+      - vip: 192.168.1.149
+        protocol: tcp
+        port: 80
+      - just text
+      """
+    let expected = [
+      ("line 2: interface: `name` is missing", "give the name"),
+      ("line 2: interface.nam: ", "the nearest is `name`"),
+      ("line 3: interface.queues: \"0\" is not", "all, or a number"),
+      ("line 4: timeout: ", "the nearest is `timeouts`"),
+      ("line 6: services[0]: one-packet", "leave it out"),
+      ("line 12: services[0].real-servers[0].weigth: ", "the nearest is `weight`"),
+      ("line 13: services[0].real-servers[1]: ", "of the service's version"),
+      ("line 14: services[0].real-servers[2]: ", "keep one"),
+      ("line 16: services[1].protocol: \"sctp\"", "tcp or udp"),
+      ("line 17: services[1].port: \"65536\"", "from 1 to 65535"),
+      ("line 18: services[2]: ", "all real servers into one"),
+      ("line 21: services[3]: is no mapping", "lines"),
+    ]
+    let found = findings(yaml)
+    #expect(found.count == expected.count, "\(found)")
+    for (finding, (start, mend)) in zip(found, expected) {
+      #expect(finding.hasPrefix(start) && finding.contains(mend), "\(finding)")
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("", "`interface` is missing"), ("[", "no YAML"), ("{a: 1, a: 2}", "twice"),
+      ("a: *b", "no YAML"), (String(repeating: "[", count: 100_000), "no YAML"),
+      ("- 1", "no mapping"), ("a: 1\n---\nb: 2", "no YAML"), ("interface:", "no mapping"),
+      ("interface: {name: \"a\\0b\"}", "interface.name"), ("? [a]\n: 3", "no known key"),
+      ("interface: {name: lan0}\nservices: 3", "is no list"),
+      ("interface: {name: lan0}\ncontrol: relative", "control"),
+    ])
+  func garbageIsOneSentenceOrMore(yaml: String, word: String) {
+    #expect(findings(yaml).contains { $0.contains(word) }, "\(findings(yaml))")
+  }
+
+  /// Aliases of aliases, ten at a time: 10^9 nodes if they were unfolded.
+  @Test func aliasesAreNotUnfolded() {
+    var yaml = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in 1...9 {
+      let aliases = Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
+      yaml += "a\(level): &a\(level) [\(aliases)]\n"
+    }
+    #expect(findings(yaml).count == 11)
+  }
+
+  @Test func whatIsShownReadsAsTheSame() throws {
+    for seed in UInt64(1)...50 {
+      var random = Seed(seed)
+      let site = SiteConfiguration.random(&random)
+      let yaml = try site.yaml
+      #expect(try SiteConfiguration(yaml: yaml) == site, "seed \(seed)\n\(yaml)")
+    }
+  }
+}
+
+extension SiteConfiguration {
+  static func random(_ random: inout Seed) -> SiteConfiguration {
+    var site = SiteConfiguration(
+      port: PortConfiguration(
+        interface: ["lan0", "0x10", "true", "~", "a:b"].randomElement(using: &random)!,
+        xdpMode: XDPMode.allCases.randomElement(using: &random)!,
+        copyMode: [.automatic, .copy, .zeroCopy].randomElement(using: &random)!,
+        queues: [.all, .count(3)].randomElement(using: &random)!))
+    site.busyPoll = .random(using: &random)
+    site.control = [nil, "/run/a b #c"].randomElement(using: &random)!
+    site.capacity.ipv4Connections = .random(in: 8...(1 << 30), using: &random)
+    site.timeouts.udp = .random(in: 1...TimeoutConfiguration.largest, using: &random)
+    site.tables = (0..<Int.random(in: 0...5, using: &random)).map { number in
+      let isUDP = Bool.random(using: &random)
+      let key = VirtualServiceKey(
+        address: IPAddress("2001:db8::\(number + 1)")!, ipProtocol: isUDP ? .udp : .tcp,
+        port: Port(.random(in: 1...UInt16.max, using: &random)))
+      let mask = [nil, IPv6Address(prefixLength: 64)].randomElement(using: &random)!
+      return ServiceTable(
+        service: ServiceConfiguration(
+          key: key, scheduler: Scheduler.allCases.randomElement(using: &random)!,
+          flags: SchedulerFlags(rawValue: .random(in: 0...3, using: &random)),
+          persistence: Bool.random(using: &random)
+            ? nil : Persistence(timeoutSeconds: 9, mask: mask.map(IPAddress.v6)),
+          isOnePacket: isUDP && .random(using: &random)),
+        realServers: (0..<Int.random(in: 0...3, using: &random)).map { index in
+          RealServerConfiguration(
+            address: IPAddress("2001:db8:1::\(index + 1)")!, port: key.port,
+            weight: .random(in: 0...RealServerConfiguration.largestWeight, using: &random),
+            upperThreshold: .random(in: 50...UInt32.max, using: &random),
+            lowerThreshold: .random(in: 0...50, using: &random))
+        })
+    }
+    return site
+  }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import TestSupport
+import Testing
+
+/// `martinet run --config` and `martinet config`, with the real binary.
+extension EndToEnd {
+  @Suite(.serialized) struct ConfigurationFileTests {
+    private static func withFile<Value>(
+      _ text: String, _ action: (String) throws -> Value
+    ) throws -> Value {
+      let path = NSTemporaryDirectory() + "martinet-test-\(UUID().uuidString).yaml"
+      try text.write(toFile: path, atomically: true, encoding: .utf8)
+      defer { try? FileManager.default.removeItem(atPath: path) }
+      return try action(path)
+    }
+
+    private static func web(_ realServers: [String]) -> String {
+      """
+      interface: {name: lan0, copy-mode: copy}
+      services:
+      - vip: \(Lan.vip)
+        protocol: tcp
+        port: 80
+        scheduler: rr
+        real-servers: [\(realServers.map { "{address: \($0)}" }.joined(separator: ", "))]
+
+      """
+    }
+
+    @Test func theFilesServicesAreServed() throws {
+      let served = try ServedLan()
+      let text = Self.web(["192.168.1.151", "192.168.1.152"])
+      try Self.withFile(text) { path in
+        let director = try RunningDirector(on: served.lan.director, ["--config", path])
+        let resolved = try waitUntil {
+          let realServers = try director.realServersOf(ServedLan.web)
+          return realServers.count == 2 && realServers.allSatisfy(\.isResolved)
+        }
+        #expect(resolved, "\(director.process.output)")
+        let answers = try served.ask(4)
+        #expect(answers.filter { $0 == .body("rs1") }.count == 2, "\(answers)")
+        #expect(answers.filter { $0 == .body("rs2") }.count == 2, "\(answers)")
+      }
+    }
+
+    @Test(
+      arguments: [
+        ("10.77.0.1", "10.77.0.1"),
+        ("192.168.1.151, weigth: 2", "services[0].real-servers[0].weigth"),
+      ])
+    func aBadFileAttachesNothing(realServer: String, word: String) throws {
+      let wire = try Wire()
+      try Self.withFile(Self.web([realServer])) { path in
+        let (ending, output) = try wire.director.finish(
+          RunningDirector.command(["--config", path], control: path + ".control"), seconds: 30)
+        #expect(ending == .exit(65), "\(output)")
+        #expect(output.contains(word), "\(output)")
+        #expect(try !wire.director.run("ip -d link show lan0").contains("prog/xdp"))
+      }
+    }
+
+    @Test func checkAndShowNeedNoDirector() throws {
+      let program = RunningDirector.executable
+      try Self.withFile(Self.web(["192.168.1.151"])) { path in
+        let check = try Child.run([program, "config", "check", path])
+        #expect(check.ending == .exit(0))
+        #expect(check.output == "\(path) is right: services 1, real servers 1\n")
+        let show = try Child.run([program, "config", "show", path])
+        #expect(show.output.contains("    weight: 1\n"), "\(show.output)")
+        let again = try Self.withFile(show.output) { shown in
+          try Child.run([program, "config", "show", shown])
+        }
+        #expect(again.output == show.output)
+      }
+      let missing = try Child.run([program, "config", "check", "/nonexistent.yaml"])
+      #expect(missing.ending == .exit(66))
+      #expect(missing.output.contains("No such file"), "\(missing.output)")
+    }
+  }
+}
