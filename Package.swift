@@ -54,7 +54,10 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
-      ], exclude: ["README.md"]),
+      ],
+      exclude: [
+        "README.md", "Metrics/alerts.yaml", "Metrics/alerts.test.yaml", "Metrics/dashboard.json",
+      ]),
     // The executable: subcommands and wiring, nothing else.
     .executableTarget(
       name: "martinet",

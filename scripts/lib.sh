@@ -5,7 +5,8 @@ BUILD_PACKAGES=(
   libc6-dev libxdp-dev libbpf-dev libelf-dev libnl-3-dev libnl-route-3-dev pkg-config git)
 # swiftc links with some version of the C++ library; a toolchain unpacked from an archive has none.
 compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || BUILD_PACKAGES+=(g++)
-readonly LAB_PACKAGES=(iproute2 ethtool util-linux procps binutils nginx curl tcpdump socat)
+readonly LAB_PACKAGES=(iproute2 ethtool util-linux procps binutils nginx curl tcpdump socat
+  prometheus)
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -9,8 +9,8 @@ final class ClientHandler: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
-  private let routes: Routes
-  private let limits: AdminServer.Limits
+  private let respond: @Sendable (Request) async -> Response
+  private let limits: ClientLimits
   private let refusal: Response?
   private var head: HTTPRequestHead?
   private var body = ByteBuffer()
@@ -21,8 +21,11 @@ final class ClientHandler: ChannelInboundHandler {
   private var deadline: Scheduled<Void>?
 
   /// `refusal` answers before anything is read.
-  init(routes: Routes, limits: AdminServer.Limits, refusal: Response?) {
-    self.routes = routes
+  init(
+    respond: @escaping @Sendable (Request) async -> Response, limits: ClientLimits,
+    refusal: Response?
+  ) {
+    self.respond = respond
     self.limits = limits
     self.refusal = refusal
   }
@@ -77,9 +80,9 @@ final class ClientHandler: ChannelInboundHandler {
 
   private func dispatch(_ request: Request, _ context: ChannelHandlerContext) {
     let channel = context.channel
-    let routes = routes
+    let respond = respond
     let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-    context.eventLoop.makeFutureWithTask { await routes.respond(to: request) }
+    context.eventLoop.makeFutureWithTask { await respond(request) }
       .whenSuccess { handler.value.answer($0, channel) }
   }
 

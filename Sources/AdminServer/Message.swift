@@ -46,6 +46,13 @@ struct Response: Sendable {
     body = try encoder.encode(document) + Data("\n".utf8)
   }
 
+  /// Figures in Prometheus' text format.
+  init(metrics: String) {
+    status = .ok
+    contentType = MetricsText.contentType
+    body = Data(metrics.utf8)
+  }
+
   /// Done, and nothing to say.
   static let done = Response(.noContent)
 

@@ -14,6 +14,9 @@ struct Routes: Sendable {
 
   func respond(to request: Request) async -> Response {
     do {
+      if request.path == ["metrics"], request.method == .GET {
+        return Response(metrics: await director.metrics())
+      }
       guard request.path.first == "v1" else { throw notFound }
       return try await respond(to: request, request.path.dropFirst())
     } catch let problem as Problem {

@@ -39,6 +39,9 @@ struct RunCommand: AsyncParsableCommand {
     help: "The Unix socket that commands come in by (default: \(ControlClient.defaultSocketPath)).")
   var control: String?
 
+  @Option(help: "Serve /metrics for Prometheus at this address and port, such as 127.0.0.1:9749.")
+  var metrics: MetricsEndpoint?
+
   @Flag(help: "Never let workers sleep: less latency, a CPU each.")
   var busyPoll = false
 
@@ -63,6 +66,8 @@ struct RunCommand: AsyncParsableCommand {
       throw Refusal.data(error.errors.map(\.description).joined(separator: "\nmartinet: ")).said()
     } catch let error as ControlSocketError {
       throw Refusal.cannotCreate("\(error)").said()
+    } catch let error as MetricsServerError {
+      throw Refusal.unavailable("\(error)").said()
     } catch {
       throw Refusal.system("\(error)").said()
     }
@@ -78,14 +83,18 @@ struct RunCommand: AsyncParsableCommand {
     try await director.apply(site)
     try workers.start()
     logger.info("forwarding", metadata: workers.interface.metadata)
+    var services: [any Service] = [
+      DirectorService(director: director),
+      AdminServer(
+        director: director, socketPath: site.control ?? ControlClient.defaultSocketPath,
+        logger: logger),
+    ]
+    if let endpoint = site.metrics {
+      services.append(MetricsServer(director: director, endpoint: endpoint, logger: logger))
+    }
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
-        services: [
-          DirectorService(director: director),
-          AdminServer(
-            director: director, socketPath: site.control ?? ControlClient.defaultSocketPath,
-            logger: logger),
-        ],
+        services: services.map { .init(service: $0) },
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     try await group.run()
     logger.info("stopped", metadata: ["interface": "\(site.port.interface)"])
@@ -102,6 +111,7 @@ struct RunCommand: AsyncParsableCommand {
     if zeroCopy { site.port.copyMode = .zeroCopy }
     if let queues { site.port.queues = queues }
     if let control { site.control = control }
+    if let metrics { site.metrics = metrics }
     if busyPoll { site.busyPoll = true }
     return site
   }
@@ -121,6 +131,10 @@ private struct DirectorService: Service {
 }
 
 extension XDPMode: ExpressibleByArgument {}
+
+extension MetricsEndpoint: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
 
 extension QueueSelection: ExpressibleByArgument {
   public init?(argument: String) {

@@ -24,7 +24,7 @@ struct AdminDesk: Sendable {
 
   /// Serves while `body` runs.
   static func serve(
-    limits: AdminServer.Limits = .init(), _ body: (AdminDesk) async throws -> Void
+    limits: ClientLimits = .init(), _ body: (AdminDesk) async throws -> Void
   ) async throws {
     let plane = try InProcessPlane()
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

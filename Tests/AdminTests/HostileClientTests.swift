@@ -14,7 +14,7 @@ import Testing
 @Suite struct HostileClientTests {
   /// Serves a hostile client, then an honest one.
   private func serve(
-    limits: AdminServer.Limits = .init(),
+    limits: ClientLimits = .init(),
     _ hostile: @escaping @Sendable (_ socketPath: String) -> Void
   ) async throws {
     try await AdminDesk.serve(limits: limits) { desk in
@@ -123,7 +123,7 @@ import Testing
   }
 
   @Test func tooManyClientsAreTurnedAway() async throws {
-    let limits = AdminServer.Limits(requestTime: .milliseconds(500), connections: 3)
+    let limits = ClientLimits(requestTime: .milliseconds(500), connections: 3)
     try await AdminDesk.serve(limits: limits) { desk in
       let path = desk.socketPath
       await onThread {

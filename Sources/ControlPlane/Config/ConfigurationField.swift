@@ -57,6 +57,12 @@ extension ConfigurationField<IPAddress> {
     parse: { text in text.utf8.contains(0) ? nil : IPAddress(text) }, text: { $0.description })
 }
 
+extension ConfigurationField<MetricsEndpoint> {
+  static let metricsEndpoint = Self(
+    expected: "an address with a port such as 127.0.0.1:9749 or [::1]:9749",
+    parse: { MetricsEndpoint($0) }, text: { $0.description })
+}
+
 extension ConfigurationField<Port> {
   static let port = Self(
     expected: "a number from 1 to 65535",

@@ -42,6 +42,7 @@ extension SiteConfiguration {
       form.field("busy-poll", .flag, &busyPoll)
     }
     form.field("control", .socketPath, &control)
+    form.field("metrics", .metricsEndpoint, &metrics)
     form.section("capacity") { form in
       let range = 8...ForwarderConfiguration.maximumEntries
       form.field("ipv4-connections", .number(range), &capacity.ipv4Connections)

@@ -8,6 +8,8 @@ public struct SiteConfiguration: Equatable, Sendable {
   public var busyPoll = false
   /// The Unix socket that commands come in by; nil for the usual one.
   public var control: String?
+  /// Where Prometheus finds the figures over TCP; nil for nowhere.
+  public var metrics: MetricsEndpoint?
   /// Room in each queue's tables.
   public var capacity = Capacity()
   public var timeouts = TimeoutConfiguration.lvs

@@ -36,6 +36,7 @@ extension Director {
     let included = changes
     var failure = close(opened.filter { services[$0] == nil })
     let keys = services.keys
+    let start = monotonicTime()
     do {
       let snapshot = try Snapshot(specification(), generation: generation + 1)
       generation += 1
@@ -48,6 +49,7 @@ extension Director {
       return .system("cannot compile the tables for the workers: \(error)")
     }
     failure = await awaitAdoption(of: generation) ?? failure
+    snapshotApplySeconds = (monotonicTime() - start) / .seconds(1)
     // Deleted meanwhile: the next snapshot sees to it.
     failure = open(keys.filter { !opened.contains($0) && services[$0] != nil }) ?? failure
     settledChanges = included

@@ -54,21 +54,23 @@ extension Director {
       services[key]!.realServers[address]!.neighbor = neighbor
     }
     guard let before, before != neighbor else { return }
-    log(before, neighbor, address)
+    note(before, neighbor, address)
     publishSoon()
   }
 
-  private func log(_ before: Neighbor, _ after: Neighbor, _ address: IPAddress) {
+  private func note(_ before: Neighbor, _ after: Neighbor, _ address: IPAddress) {
     let metadata: Logger.Metadata = [
       "address": "\(address)",
       "mac": "\(after.macAddress.map(\.description) ?? "unknown")",
     ]
     if let old = before.macAddress, old != after.macAddress {
+      count(.changedAddress)
       logger.notice(
         "real server has another MAC address",
         metadata: metadata.merging(["previous": "\(old)"]) { $1 })
     }
     if before.isResolved != after.isResolved {
+      count(after.isResolved ? .answered : .fellSilent)
       if after.isResolved {
         logger.info("real server answers", metadata: metadata)
       } else {
@@ -77,6 +79,8 @@ extension Director {
       }
     }
   }
+
+  private func count(_ change: NeighborChange) { neighborEvents[change, default: 0] += 1 }
 
   private func take(_ macAddress: MACAddress, _ isUp: Bool, of egress: EgressIndex) {
     guard Int(egress) < egressMACAddresses.count else { return }

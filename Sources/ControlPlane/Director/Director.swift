@@ -35,6 +35,10 @@ public actor Director {
   var changes: UInt64 = 0
   var settledChanges: UInt64 = 0
   var generation: UInt64 = 0
+  /// From the begin of the last compilation until all workers used what came of it.
+  public internal(set) var snapshotApplySeconds = 0.0
+  /// What happened to real servers' neighbours since the start.
+  public internal(set) var neighborEvents: [NeighborChange: UInt64] = [:]
   var commit: Task<DirectorError?, Never>?
   /// Services whose packets come to the workers.
   var opened: Set<VirtualServiceKey> = []
@@ -121,6 +125,9 @@ public actor Director {
   }
 
   // MARK: Numbers
+
+  /// Counts the tables that workers were given.
+  public var snapshotGeneration: UInt64 { generation }
 
   func nextSequence() -> UInt64 {
     lastSequence += 1

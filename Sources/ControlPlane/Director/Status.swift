@@ -44,6 +44,14 @@ public struct Neighbor: Hashable, Sendable {
   }
 }
 
+/// What can happen to a real server on the LAN.
+public enum NeighborChange: CaseIterable, Sendable {
+  case answered
+  case fellSilent
+  /// It came back with another MAC address.
+  case changedAddress
+}
+
 public struct RealServerStatus: Hashable, Sendable {
   public var configuration: RealServerConfiguration
   /// Connections in `ConnectionState.isActive` states, all workers together.

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Prometheus' text exposition format 0.0.4, family by family.
+struct MetricsText {
+  /// What a family's samples are.
+  enum Kind: String { case counter, gauge }
+
+  static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+
+  private(set) var text = ""
+
+  /// Begins a family; a counter's name ends in `_total`.
+  mutating func family(_ name: String, _ kind: Kind, _ help: String) -> Family {
+    text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
+    return Family(name: name)
+  }
+
+  mutating func add(_ value: some BinaryInteger, _ labels: Labels = Labels(), to family: Family) {
+    text += "\(family.name)\(labels.text) \(value)\n"
+  }
+
+  mutating func add(_ value: Double, _ labels: Labels = Labels(), to family: Family) {
+    text += "\(family.name)\(labels.text) \(value)\n"
+  }
+
+  struct Family { let name: String }
+
+  /// `{name="value",…}`, or nothing.
+  struct Labels: ExpressibleByDictionaryLiteral {
+    let text: String
+
+    init() { text = "" }
+
+    init(dictionaryLiteral elements: (String, String)...) {
+      text = "{" + elements.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",") + "}"
+    }
+
+    private static func escaped(_ value: String) -> String {
+      value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    }
+  }
+}
+
+extension String {
+  /// `rxRingFull` as `rx_ring_full`: how Prometheus writes names.
+  var snakeCased: String {
+    reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
+  }
+}

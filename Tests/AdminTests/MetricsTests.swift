@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import ControlPlane
+import DataPlane
+import Foundation
+import TestSupport
+import Testing
+
+@testable import AdminServer
+
+/// Prometheus' text format (prometheus.io, "Exposition formats"), and what is made from it.
+@Suite struct MetricsTests {
+  private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
+    .appending(path: "../../Sources/AdminServer/Metrics").standardized
+
+  @Test func labelsAreEscaped() {
+    var text = MetricsText()
+    let family = text.family("x_total", .counter, "Help.")
+    text.add(3, ["a": "q\"\\\n", "b": ""], to: family)
+    text.add(UInt64.max, to: family)
+    #expect(
+      text.text == """
+        # HELP x_total Help.
+        # TYPE x_total counter
+        x_total{a="q\\"\\\\\\n",b=""} 3
+        x_total 18446744073709551615
+
+        """)
+  }
+
+  @Test(arguments: [
+    ("127.0.0.1:9749", "127.0.0.1:9749"), ("[::1]:1", "[::1]:1"), ("0.0.0.0:65535", nil),
+    ("::1:9749", "refused"), ("[127.0.0.1]:80", "refused"), ("127.0.0.1", "refused"),
+    ("127.0.0.1:0", "refused"), ("127.0.0.1:65536", "refused"), (":80", "refused"),
+    ("localhost:80", "refused"), ("1.2.3.4\0:80", "refused"), ("", "refused"),
+  ])
+  func endpoints(text: String, expected: String?) {
+    #expect((MetricsEndpoint(text)?.description ?? "refused") == expected ?? text)
+  }
+
+  /// What the operator's table says is what Prometheus gets, over the control socket too.
+  @Test func figuresAreTheTables() async throws {
+    try await AdminDesk.serve { desk in
+      #expect(await desk.ipvsadm("-A -t 192.168.1.149:80 -s rr").exitCode == 0)
+      #expect(await desk.ipvsadm("-a -t 192.168.1.149:80 -r 192.168.1.151 -w 7").exitCode == 0)
+      let syn = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149")
+      #expect(desk.plane.desks[0].forward(syn).verdict.isForward)
+      let path = desk.socketPath
+      let answer = try #require(await onThread { RawClient.get("/metrics", at: path) })
+      #expect(answer.status == 200)
+      let lines = String(decoding: answer.content, as: UTF8.self).split(separator: "\n")
+      let labels = #"service="TCP 192.168.1.149:80",real_server="192.168.1.151""#
+      for line in [
+        #"martinet_service_connections_total{service="TCP 192.168.1.149:80"} 1"#,
+        #"martinet_service_bytes_total{service="TCP 192.168.1.149:80"} 40"#,
+        "martinet_real_server_packets_total{\(labels)} 1",
+        "martinet_real_server_active_connections{\(labels)} 1",
+        "martinet_real_server_weight{\(labels)} 7", "martinet_real_server_resolved{\(labels)} 1",
+        "martinet_snapshot_generation \(await desk.director.snapshotGeneration)",
+      ] {
+        #expect(lines.contains(Substring(line)), "\(line)")
+      }
+    }
+  }
+
+  @Test(.requires(.commands("promtool")))
+  func promtoolFindsNothing() async throws {
+    let text = try await Self.text()
+    let file = NSTemporaryDirectory() + "martinet-test-\(UUID().uuidString)"
+    try text.write(toFile: file, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let check = try Child.run(["sh", "-c", "promtool check metrics < \(file)"])
+    #expect(check.ending == .exit(0) && check.output.isEmpty, "\(check.output)")
+    for command in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]] {
+      let path = Self.folder.appending(path: command[2]).path
+      let rules = try Child.run(["promtool"] + command.dropLast() + [path])
+      #expect(rules.ending == .exit(0), "\(rules.output)")
+    }
+  }
+
+  /// A panel or a rule over a figure that is not there would stay silent for ever.
+  @Test(arguments: ["alerts.yaml", "alerts.test.yaml", "dashboard.json"])
+  func everyFigureThatIsWatchedExists(name: String) async throws {
+    let text = try await Self.text()
+    let file = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
+    let names = Set(file.matches(of: /martinet_[a-z_0-9]+/).map { String($0.output) })
+    #expect(names.count > 5)
+    for name in names {
+      #expect(text.contains("# TYPE \(name) "), "\(name)")
+    }
+    if name.hasSuffix(".json") {
+      #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(file.utf8)) }
+    }
+  }
+
+  private static func text() async throws -> String {
+    let director = Director(
+      plane: try InProcessPlane(), neighbors: StatedNeighbors.site(),
+      logger: .init(label: "test"))
+    return await director.metrics()
+  }
+}
