@@ -3,8 +3,8 @@ import AdminAPI
 import ArgumentParser
 import Foundation
 
-/// `martinet ipvsadm`, and the whole program where it is called `ipvsadm`: its arguments are
-/// ipvsadm's own, short clusters and all.
+/// `martinet ipvsadm`, and the whole program where it is called `ipvsadm`, `ipvsadm-save` or
+/// `ipvsadm-restore`: the arguments are ipvsadm's own, short clusters and all.
 struct IpvsadmCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ipvsadm",
@@ -33,9 +33,11 @@ struct IpvsadmCommand: ParsableCommand {
         programName: "martinet ipvsadm", arguments: Array(arguments), socketPath: socketPath))
   }
 
-  /// The program under the name `ipvsadm`; nil under another.
+  /// The program under ipvsadm's names; nil under another.
   static func runByName(_ words: [String]) -> ExitCode? {
-    guard let name = words.first, name.split(separator: "/").last == "ipvsadm" else { return nil }
+    guard let name = words.first, let last = name.split(separator: "/").last,
+      IpvsadmParser.programNames.contains(String(last))
+    else { return nil }
     return ExitCode(run(programName: name, arguments: Array(words.dropFirst()), socketPath: nil))
   }
 

@@ -45,6 +45,8 @@ import Testing
   private static let pieces = [
     "-A", "-E", "-D", "-a", "-e", "-d", "-L", "-l", "-C", "-Z", "-S", "-R", "-h", "--set", "-t",
     "-u", "-r", "-s", "-w", "-g", "-n", "-c", "-X", "-m", "-p", "-f", "--", "-", "=", "--weight=",
+    "-i", "--tun-type", "gue", "--tun-port", "--tun-csum", "--pe", "sip", "--start-daemon",
+    "master", "--stop-daemon", "--syncid", "--mcast-group", "224.0.0.81", "--mcast-ttl", "--daemon",
     "--tcp-service=", "rr", "wrr", "wlc", "0", "1", "80", "65535", "65536", "2147483647",
     "2147483648", "-1", "99999999999999999999", "192.0.2.1:80", "192.0.2.1", "[2001:db8::1]:80",
     "2001:db8::1", "[", "]", ":", "[]:1", "[]", "]:", "::", "0x7f.1:0", "1.2.3.4.5:6", "é", "\u{0}",
@@ -56,7 +58,7 @@ import Testing
     "-a -t 192.0.2.1:80 -r 192.0.2.2 -g -w 5", "-e -t 192.0.2.1:80 -r 192.0.2.2:80 -w 0",
     "-d -t 192.0.2.1:80 -r 192.0.2.2", "-C", "-Z -t 192.0.2.1:80", "--set 900 120 300", "-Lnc",
     "-L -n --stats --exact -t 192.0.2.1:80", "-Sn", "-A -t 192.0.2.1:80 -p 60 -M 255.255.255.0",
-    "-E -t [2001:db8::1]:80 -p -M 64", "-Ln --persistent-conn",
+    "-E -t [2001:db8::1]:80 -p -M 64", "-Ln --persistent-conn", "-L --daemon", "-L --tun-info",
   ].map { $0.split(separator: " ").map(String.init) }
 
   /// Any words, or a good line with up to two words exchanged, added or left out.

@@ -85,7 +85,11 @@ import Testing
         == .list(
           .services(Self.web, columns: .rates(isExact: true), isSorted: false), numeric: false))
     #expect(try parse("-Sn") == .save(numeric: true))
-    #expect(try parse("-R") == .restore)
+    #expect(try parse("-R") == .restore(clearsFirst: false))
+    #expect(try parse("-L --daemon --syncid 1") == .list(.daemons, numeric: false))
+    #expect(
+      try parse("-Ln --tun-info")
+        == .list(.services(nil, columns: .tunnels, isSorted: true), numeric: true))
     #expect(try parse("-h") == .help)
     #expect(try parse("--version") == .version)
   }
@@ -116,20 +120,50 @@ import Testing
         == .change(.addService(service: Self.web, scheduler: .wlc)))
   }
 
+  /// What no director in direct routing can do: one sentence each, with cause and mend.
   @Test(arguments: [
-    ("-a -t 192.0.2.1:80 -r 192.0.2.2 -m", "-m: only direct routing is available"),
-    ("-a -t 192.0.2.1:80 -r 192.0.2.2 --ipip", "--ipip: only direct routing is available"),
-    ("-a -t 192.0.2.1:80 -r 192.0.2.2 --tun-port=80", "--tun-port: only direct routing"),
+    (
+      "-a -t 192.0.2.1:80 -r 192.0.2.2:8080 -m",
+      "-m: answers never pass a direct-routing director, so it cannot translate their addresses: "
+        + "give -g, or nothing"
+    ),
+    (
+      "-e -t 192.0.2.1:80 -r 2001:db8::2 --ipip --tun-type gue --tun-port 6080 --tun-csum",
+      "--ipip: real servers are reached on the director's own LAN, without a tunnel: give -g, "
+        + "or nothing"
+    ),
+    (
+      "-A -u 192.0.2.1:5060 -s rr -p 60 --pe sip",
+      "--pe: clients are known by their addresses only, not by what they say: leave it out"
+    ),
+    (
+      "--start-daemon master --mcast-interface eth0 --syncid 255 --sync-maxlen 1472 "
+        + "--mcast-group ff05::5000 --mcast-port 8848 --mcast-ttl 1",
+      "--start-daemon: a director keeps its connections to itself, so there is no daemon to "
+        + "start: leave the command out"
+    ),
+  ])
+  func whatCannotBe(line: String, sentence: String) throws {
+    #expect(refusal(line) == UsageError(sentence, exitCode: 2))
+  }
+
+  @Test(arguments: [
     ("-A -f 1 -s rr", "-f: only TCP and UDP services are available"),
     ("-A --sctp-service 192.0.2.1:80", "--sctp-service: only TCP and UDP services"),
-    ("-A -t 192.0.2.1:80 -s rr -p --pe sip", "--pe: clients are known by their addresses only"),
-    ("-L --daemon", "--daemon: connection synchronization is not available"),
-    ("--start-daemon master", "--start-daemon: connection synchronization is not available"),
   ])
   func whatMartinetHasNot(line: String, sentence: String) throws {
     let refusal = try #require(self.refusal(line))
-    #expect(refusal.message.hasPrefix(sentence))
-    #expect(refusal.message.contains(": ") && refusal.exitCode == 2)
+    #expect(refusal.message.hasPrefix(sentence) && refusal.exitCode == 2)
+  }
+
+  /// ipvsadm-save(8) and ipvsadm-restore(8).
+  @Test func companions() throws {
+    let save = IpvsadmParser(programName: "/usr/sbin/ipvsadm-save", names: .none)
+    #expect(try save.parse([]) == .save(numeric: false))
+    #expect(try save.parse(["foo", "-n"]) == .save(numeric: true))
+    #expect(throws: UsageError.self) { try save.parse(["-x"]) }
+    let restore = IpvsadmParser(programName: "ipvsadm-restore", names: .none)
+    #expect(try restore.parse(["foo"]) == .restore(clearsFirst: true))
   }
 
   @Test func restoreSkipsCommentsAndBlanks() throws {

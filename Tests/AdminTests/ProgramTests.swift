@@ -70,6 +70,31 @@ import Testing
     }
   }
 
+  /// ipvsadm-save(8) writes what ipvsadm-restore(8) puts in the place of the whole table.
+  @Test func underTheNamesOfTheCompanions() async throws {
+    let (save, restore) = (try linked("ipvsadm-save"), try linked("ipvsadm-restore"))
+    defer {
+      for link in [save, restore] {
+        try? FileManager.default.removeItem(at: link.deletingLastPathComponent())
+      }
+    }
+    try await AdminDesk.serve { desk in
+      let path = desk.socketPath
+      let table = "-A -t 192.168.1.149:80 -s rr\n"
+      #expect(await desk.ipvsadm("-A -u 192.168.1.149:53 -s rr") == .init())
+      #expect(await run(restore, [], control: path, input: "# a table\n" + table) == .init())
+      #expect(await run(save, ["-n"], control: path) == .init(output: table))
+      #expect(await run(save, [], control: path).output.contains("149:http "))
+      let twice = await run(restore, [], control: path, input: table + "# again\n" + table)
+      #expect(twice == .init(complaint: "line 3: Service already exists\n", exitCode: 255))
+      // Not even cleared.
+      let wrong = await run(restore, [], control: path, input: "\nnonsense\n")
+      #expect(wrong.exitCode == 255 && wrong.complaint.hasPrefix("line 2: Try `ipvsadm -h'"))
+      #expect(await run(save, ["-n"], control: path).output == table)
+      #expect(await run(save, ["-x"], control: path).exitCode == 1)
+    }
+  }
+
   @Test func asASubcommand() async throws {
     try await AdminDesk.serve { desk in
       let path = desk.socketPath

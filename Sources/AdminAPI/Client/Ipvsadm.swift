@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
 
-/// ipvsadm as a program: its arguments, texts and exit codes over a director's control socket.
+/// ipvsadm as a program, and its companions `ipvsadm-save` and `ipvsadm-restore`: arguments, texts
+/// and exit codes over a director's control socket.
 public struct Ipvsadm: Sendable {
   private let programName: String
   private let client: ControlClient
@@ -34,8 +35,8 @@ public struct Ipvsadm: Sendable {
         try list(listing, names: numeric ? .none : names, write: write)
       case .save(let numeric):
         write(TableText(names: numeric ? .none : names).rules(try client.table().services))
-      case .restore:
-        return try restore(input(), parser: parser, complain: complain)
+      case .restore(let clearsFirst):
+        return try restore(input(), clearsFirst: clearsFirst, complain: complain)
       case .help:
         write(HelpText.usage(programName: programName))
       case .version:
@@ -76,21 +77,30 @@ public struct Ipvsadm: Sendable {
       }
     case .timeouts:
       write(TableText.timeouts(try client.timeouts()))
+    case .daemons:
+      // Nothing to list, unless there is no director to list it.
+      _ = try client.timeouts()
     }
   }
 
   /// A line that is no command stops all before the first change; a command that the director
   /// refuses is named and the rest goes on, as in ipvsadm.
   private func restore(
-    _ input: String?, parser: IpvsadmParser, complain: (String) -> Void
+    _ input: String?, clearsFirst: Bool, complain: (String) -> Void
   ) throws -> Int32 {
     guard let input else {
       throw UsageError("standard input is not text of at most \(Self.inputLimit >> 20) MiB")
     }
+    let parser = IpvsadmParser(
+      programName: clearsFirst ? "ipvsadm" : programName, names: names)
     let lines = try RestoreParser(parser: parser).parse(input)
-    let failures = try client.apply(lines.map(\.command))
-    for failure in failures where lines.indices.contains(failure.index) {
-      let line = lines[failure.index]
+    // In one request with the first lines: what is in the table again has not been away.
+    let commands = (clearsFirst ? [Command.clear] : []) + lines.map(\.command)
+    let failures = try client.apply(commands)
+    for failure in failures {
+      let position = failure.index - (commands.count - lines.count)
+      guard lines.indices.contains(position) else { continue }
+      let line = lines[position]
       complain("line \(line.number): \(message(line.command, failure.problem))\n")
     }
     return failures.isEmpty ? 0 : 255

@@ -26,17 +26,13 @@ public enum Command: Hashable, Sendable, Codable {
 }
 
 /// A real server within a service.
-public struct RealServerAddress: Hashable, Comparable, Sendable, Codable {
+public struct RealServerAddress: Hashable, Sendable, Codable {
   public var address: IPAddress
   public var port: Port
 
   public init(address: IPAddress, port: Port) {
     self.address = address
     self.port = port
-  }
-
-  public static func < (left: Self, right: Self) -> Bool {
-    (left.address, left.port) < (right.address, right.port)
   }
 }
 

@@ -13,28 +13,32 @@ struct HostAndPort: Equatable {
     guard !text.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f }),
       !text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else { return nil }
+    var host = text[...]
+    var portName: Substring?
     if text.hasPrefix("[") {
-      guard let end = text.firstIndex(of: "]"),
-        let address = IPv6Address(text[text.index(after: text.startIndex)..<end])
-      else { return nil }
+      guard let end = text.firstIndex(of: "]") else { return nil }
       let rest = text[text.index(after: end)...]
-      guard rest.hasPrefix(":"),
-        let port = Self.port(rest.dropFirst(), ipProtocol: ipProtocol, names: names)
-      else { return nil }
-      self.address = .v6(address)
-      self.port = port
-    } else if let address = IPv6Address(text) {
+      guard rest.hasPrefix(":") else { return nil }
+      host = text[..<end].dropFirst()
+      portName = rest.dropFirst()
+    }
+    if let address = IPv6Address(host) {
       self.address = .v6(address)
     } else {
-      var host = text[...]
-      if let colon = text.lastIndex(of: ":") {
-        host = text[..<colon]
-        let name = text[text.index(after: colon)...]
-        guard let port = Self.port(name, ipProtocol: ipProtocol, names: names) else { return nil }
-        self.port = port
+      // ipvsadm forgets what stands behind the brackets of another address.
+      portName = nil
+      if let colon = host.lastIndex(of: ":") {
+        portName = host[host.index(after: colon)...]
+        host = host[..<colon]
       }
       guard let address = Self.ipv4(String(host)) ?? names.address(String(host)) else { return nil }
       self.address = .v4(address)
+    }
+    if let portName {
+      guard let port = Self.port(portName, ipProtocol: ipProtocol, names: names) else {
+        return nil
+      }
+      self.port = port
     }
   }
 
@@ -48,6 +52,6 @@ struct HostAndPort: Equatable {
   private static func port(
     _ text: Substring, ipProtocol: IPProtocol, names: NameService
   ) -> Port? {
-    UInt16(text).map { Port($0) } ?? names.port(String(text), ipProtocol)
+    number(text, in: 0...65_535).map { Port(UInt16($0)) } ?? names.port(String(text), ipProtocol)
   }
 }

@@ -7,8 +7,8 @@ public enum Invocation: Hashable, Sendable {
   case list(Listing, numeric: Bool)
   /// `-S`: the table as lines that `-R` reads.
   case save(numeric: Bool)
-  /// `-R`: command lines from standard input.
-  case restore
+  /// `-R`: command lines from standard input; `ipvsadm-restore` clears the table before.
+  case restore(clearsFirst: Bool)
   case help
   case version
 }
@@ -20,6 +20,8 @@ public enum Listing: Hashable, Sendable {
   /// `hasEngines` titles columns that are always empty: there are no persistence engines.
   case connections(hasEngines: Bool)
   case timeouts
+  /// Those that synchronize connections: there are none.
+  case daemons
 
   /// What stands right of a service's or real server's name.
   public enum Columns: Hashable, Sendable {
@@ -30,5 +32,7 @@ public enum Listing: Hashable, Sendable {
     case thresholds
     /// `--persistent-conn`.
     case clients
+    /// `--tun-info`: as the configuration, with a column for tunnels, of which there are none.
+    case tunnels
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The commands of ipvsadm that Martinet has; the raw value is the name in ipvsadm's messages.
+/// The commands of ipvsadm; the raw value is the name in ipvsadm's messages.
 enum CommandName: String {
   case add = "add-service"
   case edit = "edit-service"
@@ -10,11 +10,14 @@ enum CommandName: String {
   case addServer = "add-server"
   case deleteServer = "delete-server"
   case editServer = "edit-server"
-  case set, restore, save, zero
+  case set
+  case startDaemon = "start-daemon"
+  case stopDaemon = "stop-daemon"
+  case restore, save, zero
 }
 
-/// The options of ipvsadm that Martinet has, in the order in which ipvsadm checks them; the raw
-/// value is the name in its messages.
+/// The options of ipvsadm in the order in which it checks them; the raw value is the name in its
+/// messages.
 enum OptionName: String, CaseIterable {
   case numeric, connection
   case service = "service-address"
@@ -24,11 +27,25 @@ enum OptionName: String, CaseIterable {
   case weight
   case upperThreshold = "u-threshold"
   case lowerThreshold = "l-threshold"
-  case timeout, stats, rate, thresholds
+  case multicastInterface = "mcast-interface"
+  case timeout, daemon, stats, rate, thresholds
   case persistentConn = "persistent-conn"
-  case nosort, exact
+  case nosort
+  case syncID = "syncid"
+  case exact
   case onePacket = "ops"
+  case engine = "pe"
   case schedulerFlags = "sched-flags"
+  case multicastGroup = "mcast-group"
+  case multicastPort = "mcast-port"
+  case multicastTTL = "mcast-ttl"
+  case syncLength = "sync-maxlen"
+  case tunnelInfo = "tun-info"
+  case tunnelType = "tun-type"
+  case tunnelPort = "tun-port"
+  case tunnelWithoutChecksum = "tun-nocsum"
+  case tunnelChecksum = "tun-csum"
+  case tunnelRemoteChecksum = "tun-remcsum"
 }
 
 /// One entry of ipvsadm's option table.
@@ -78,6 +95,8 @@ struct Option {
     Option("edit-server", "e", .none, .command(.editServer)),
     Option("delete-server", "d", .none, .command(.deleteServer)),
     Option("set", nil, .none, .command(.set)),
+    Option("start-daemon", nil, .required, .command(.startDaemon)),
+    Option("stop-daemon", nil, .required, .command(.stopDaemon)),
     Option("restore", "R", .none, .command(.restore)),
     Option("save", "S", .none, .command(.save)),
     Option("help", "h", .none, .help),
@@ -104,32 +123,26 @@ struct Option {
     Option("nosort", nil, .none, .option(.nosort)),
     Option("sort", nil, .none, .sort),
     Option("exact", "X", .none, .option(.exact)),
-    unavailable("masquerading", "m", .none, otherForwarding),
-    unavailable("ipip", "i", .none, otherForwarding),
-    unavailable("tun-type", nil, .required, otherForwarding),
-    unavailable("tun-port", nil, .required, otherForwarding),
-    unavailable("tun-nocsum", nil, .none, otherForwarding),
-    unavailable("tun-csum", nil, .none, otherForwarding),
-    unavailable("tun-remcsum", nil, .none, otherForwarding),
-    unavailable("tun-info", nil, .none, otherForwarding),
+    Option("masquerading", "m", .none, .option(.forwarding)),
+    Option("ipip", "i", .none, .option(.forwarding)),
+    Option("tun-type", nil, .required, .option(.tunnelType)),
+    Option("tun-port", nil, .required, .option(.tunnelPort)),
+    Option("tun-nocsum", nil, .none, .option(.tunnelWithoutChecksum)),
+    Option("tun-csum", nil, .none, .option(.tunnelChecksum)),
+    Option("tun-remcsum", nil, .none, .option(.tunnelRemoteChecksum)),
+    Option("tun-info", nil, .none, .option(.tunnelInfo)),
+    Option("pe", nil, .required, .option(.engine)),
+    Option("daemon", nil, .none, .option(.daemon)),
+    Option("syncid", nil, .required, .option(.syncID)),
+    Option("sync-maxlen", nil, .required, .option(.syncLength)),
+    Option("mcast-interface", nil, .required, .option(.multicastInterface)),
+    Option("mcast-group", nil, .required, .option(.multicastGroup)),
+    Option("mcast-port", nil, .required, .option(.multicastPort)),
+    Option("mcast-ttl", nil, .required, .option(.multicastTTL)),
     unavailable("fwmark-service", "f", .required, otherService),
     unavailable("sctp-service", nil, .required, otherService),
     unavailable("ipv6", "6", .none, otherService),
-    unavailable("pe", nil, .required, engines),
-    unavailable("start-daemon", nil, .required, synchronization),
-    unavailable("stop-daemon", nil, .required, synchronization),
-    unavailable("daemon", nil, .none, synchronization),
-    unavailable("syncid", nil, .required, synchronization),
-    unavailable("sync-maxlen", nil, .required, synchronization),
-    unavailable("mcast-interface", nil, .required, synchronization),
-    unavailable("mcast-group", nil, .required, synchronization),
-    unavailable("mcast-port", nil, .required, synchronization),
-    unavailable("mcast-ttl", nil, .required, synchronization),
   ]
 }
 
-private let otherForwarding = "only direct routing is available: give -g, or nothing"
 private let otherService = "only TCP and UDP services are available: give -t or -u"
-private let engines =
-  "clients are known by their addresses only, not by what they say: leave the option out"
-private let synchronization = "connection synchronization is not available: leave the option out"

@@ -1,27 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which options a command takes: ipvsadm's table of legal combinations.
+/// Which options go together: ipvsadm's tables of legal combinations.
 struct OptionRules {
+  /// What asks for them, as in ipvsadm's messages.
+  let subject: String
+  /// Those that are looked at, in ipvsadm's order.
+  let options: [OptionName]
   var required: Set<OptionName> = []
   var optional: Set<OptionName> = []
   /// At most one of these.
   var exclusive: Set<OptionName> = []
 
   init(for command: CommandName) {
+    subject = "'\(command.rawValue)' command"
+    options = OptionName.allCases
     switch command {
     case .add, .edit:
       required = [.service]
-      optional = [.scheduler, .persistent, .netmask, .onePacket, .schedulerFlags]
+      optional = [.scheduler, .persistent, .netmask, .onePacket, .engine, .schedulerFlags]
     case .delete:
       required = [.service]
     case .addServer, .editServer:
       required = [.service, .realServer]
-      optional = [.forwarding, .weight, .upperThreshold, .lowerThreshold]
+      optional = [
+        .forwarding, .weight, .upperThreshold, .lowerThreshold, .tunnelType, .tunnelPort,
+        .tunnelWithoutChecksum, .tunnelChecksum, .tunnelRemoteChecksum,
+      ]
     case .deleteServer:
       required = [.service, .realServer]
     case .list:
-      optional = [.numeric, .stats, .rate, .thresholds, .persistentConn, .nosort, .exact]
-      exclusive = [.connection, .service, .timeout]
+      optional = [
+        .numeric, .stats, .rate, .thresholds, .persistentConn, .nosort, .syncID, .exact,
+        .tunnelInfo,
+      ]
+      exclusive = [.connection, .service, .timeout, .daemon]
+    case .startDaemon:
+      optional = [
+        .multicastInterface, .syncID, .multicastGroup, .multicastPort, .multicastTTL, .syncLength,
+      ]
+    case .stopDaemon:
+      optional = [.syncID]
     case .save:
       optional = [.numeric]
     case .zero:
@@ -31,32 +49,47 @@ struct OptionRules {
     }
   }
 
-  /// Refuses what `command` does not take, in ipvsadm's words and order.
-  static func check(_ given: Set<OptionName>, for command: CommandName) throws(UsageError) {
-    let rules = OptionRules(for: command)
-    var exclusive: OptionName?
-    for option in OptionName.allCases {
+  init(for tunnel: TunnelType) {
+    subject = "'\(tunnel.rawValue)' tunnel type"
+    options = [.tunnelPort, .tunnelWithoutChecksum, .tunnelChecksum, .tunnelRemoteChecksum]
+    switch tunnel {
+    case .ipip:
+      break
+    case .gue:
+      required = [.tunnelPort]
+      exclusive = [.tunnelWithoutChecksum, .tunnelChecksum, .tunnelRemoteChecksum]
+    case .gre:
+      exclusive = [.tunnelWithoutChecksum, .tunnelChecksum]
+    }
+  }
+
+  /// Refuses what does not go together, in ipvsadm's words and order.
+  func check(_ given: Set<OptionName>) throws(UsageError) {
+    var first: OptionName?
+    for option in options {
       guard given.contains(option) else {
-        if rules.required.contains(option) {
-          throw UsageError(
-            "You need to supply the '\(option.rawValue)' option for the '\(command.rawValue)' "
-              + "command")
+        if required.contains(option) {
+          throw UsageError("You need to supply the '\(option.rawValue)' option for the \(subject)")
         }
         continue
       }
-      if rules.exclusive.contains(option) {
-        if let other = exclusive {
+      if exclusive.contains(option) {
+        if let first {
           throw UsageError(
-            "The option '\(option.rawValue)' conflicts with the '\(other.rawValue)' option in "
-              + "the '\(command.rawValue)' command")
+            "The option '\(option.rawValue)' conflicts with the '\(first.rawValue)' option in the "
+              + subject)
         }
-        exclusive = option
-      } else if !rules.required.contains(option), !rules.optional.contains(option) {
-        throw UsageError(
-          "Illegal '\(option.rawValue)' option with the '\(command.rawValue)' command")
+        first = option
+      } else if !required.contains(option), !optional.contains(option) {
+        throw UsageError("Illegal '\(option.rawValue)' option with the \(subject)")
       }
     }
   }
+}
+
+/// The encapsulations of ipvsadm's `-i`.
+enum TunnelType: String {
+  case ipip, gue, gre
 }
 
 /// A command line that ipvsadm's grammar refuses.

@@ -8,9 +8,9 @@ struct OptionScanner {
     let option: Option
     /// The option as its user spelled it, alone: `-m`, `--ipip`.
     let spelling: String
-    /// The word it stands in, which may hold a whole cluster.
-    let word: String
-    let argument: String
+    /// The last word that was read for it, which may hold a whole cluster or be its argument.
+    var word: String
+    var argument: String
   }
 
   enum Failure: Error {
@@ -63,9 +63,7 @@ struct OptionScanner {
       throw .unknown(word)
     }
     let attached = parts.count == 2 ? parts[1] : nil
-    return Found(
-      option: option, spelling: "--\(option.long)", word: word,
-      argument: try argument(of: option, word: word, attached: attached))
+    return try found(option, "--\(option.long)", in: word, attached: attached)
   }
 
   private mutating func nextShort() throws(Failure) -> Found {
@@ -83,28 +81,27 @@ struct OptionScanner {
       attached = cluster
       cluster = ""
     }
-    return Found(
-      option: option, spelling: "-\(letter)", word: word,
-      argument: try argument(of: option, word: word, attached: attached))
+    return try found(option, "-\(letter)", in: word, attached: attached)
   }
 
-  private mutating func argument(
-    of option: Option, word: String, attached: Substring?
-  ) throws(Failure) -> String {
-    switch option.argument {
-    case .none:
-      guard attached == nil else { throw .unwantedArgument(word) }
-      return ""
-    case .required:
-      guard let argument = attached.map(String.init) ?? words.popFirst() else {
-        throw .missingArgument(word)
-      }
-      return argument
-    case .optional:
-      if let attached { return String(attached) }
-      guard let following = words.first, !following.hasPrefix("-") else { return "" }
+  private mutating func found(
+    _ option: Option, _ spelling: String, in word: String, attached: Substring?
+  ) throws(Failure) -> Found {
+    var found = Found(option: option, spelling: spelling, word: word, argument: "")
+    if let attached {
+      guard option.argument != .none else { throw .unwantedArgument(word) }
+      found.argument = String(attached)
+    } else if option.argument == .required {
+      guard let following = words.popFirst() else { throw .missingArgument(word) }
+      found.argument = following
+      found.word = following
+    } else if option.argument == .optional, let following = words.first,
+      !following.hasPrefix("-")
+    {
       words.removeFirst()
-      return following
+      found.argument = following
+      found.word = following
     }
+    return found
   }
 }

@@ -56,10 +56,15 @@ public enum HelpText {
       --rate                              list rates per second
       --thresholds                        list thresholds and connections
       --persistent-conn                   list how many clients each real server keeps
+      --tun-info                          list tunnels: direct routing has none
+      --daemon                            list synchronization daemons: there are none
       --exact                             write numbers in full
       --numeric      -n                   addresses and ports as numbers
       --nosort                            list in the order of the scheduler
       --sort                              list sorted, as by default
+
+    Refused, each with its reason:
+      --masquerading -m, --ipip -i, --pe, --start-daemon
 
     """
 }

@@ -107,6 +107,9 @@ public struct TableText: Sendable {
     case .configuration:
       return "Prot LocalAddress:Port Scheduler Flags\n"
         + "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+    case .tunnels:
+      return "Prot LocalAddress:Port Scheduler Flags\n"
+        + "  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n"
     case .thresholds:
       return "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n"
         + "  -> RemoteAddress:Port\n"
@@ -126,9 +129,9 @@ public struct TableText: Sendable {
   ) -> String {
     let gap = String(repeating: " ", count: width)
     switch columns {
-    case .configuration, .thresholds, .clients:
+    case .configuration, .thresholds, .clients, .tunnels:
       let flags = service.flags.ipvsadmNames(for: service.scheduler)
-      var text = " \(service.scheduler.rawValue)\(flags.isEmpty ? "" : " (\(flags))")"
+      var text = " \(service.scheduler.rawValue)\(service.flags.isEmpty ? "" : " (\(flags))")"
       if let persistence = service.persistence {
         text += " persistent \(persistence.timeoutSeconds)"
         if let mask = persistence.ipvsadmMask { text += " mask \(mask)" }
@@ -141,8 +144,9 @@ public struct TableText: Sendable {
 
   private static func cells(of server: RealServerReport, _ columns: Listing.Columns) -> String {
     switch columns {
-    case .configuration:
-      return " " + padded("Route", 7) + " " + padded(String(server.weight), 6) + " "
+    case .configuration, .tunnels:
+      return " " + padded("Route", 7) + (columns == .tunnels ? " " + padded("n/a", 13) : "") + " "
+        + padded(String(server.weight), 6) + " "
         + padded(String(server.activeConnections), 10) + " "
         + padded(String(server.inactiveConnections), 10)
         + (server.isResolved ? "" : " unresolved")
@@ -188,17 +192,12 @@ public struct TableText: Sendable {
     }
   }
 
-  /// By IP version, protocol, address and port.
   private static func sorted(_ services: [ServiceReport]) -> [ServiceReport] {
-    services.sorted {
-      let (left, right) = ($0.service, $1.service)
-      return (left.address.version, left.ipProtocol.rawValue, left.address, left.port)
-        < (right.address.version, right.ipProtocol.rawValue, right.address, right.port)
-    }
+    services.sorted { $0.service.isListed(before: $1.service) }
   }
 
   private static func sorted(_ realServers: [RealServerReport]) -> [RealServerReport] {
-    realServers.sorted { $0.realServer < $1.realServer }
+    realServers.sorted { $0.realServer.isListed(before: $1.realServer) }
   }
 }
 
@@ -211,10 +210,6 @@ extension Persistence {
     case nil: nil
     }
   }
-}
-
-extension IPAddress {
-  fileprivate var version: Int { if case .v4 = self { 4 } else { 6 } }
 }
 
 private func padded(_ text: String, _ width: Int) -> String {
