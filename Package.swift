@@ -64,6 +64,7 @@ let package = Package(
       dependencies: [
         "AdminServer", "AdminAPI", "ControlPlane",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
       ]),

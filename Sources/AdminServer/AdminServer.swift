@@ -14,12 +14,21 @@ public struct AdminServer: Service {
   private let logger: Logger
   private let limits: ClientLimits
 
-  public init(director: Director, socketPath: String, logger: Logger) {
-    self.init(director: director, socketPath: socketPath, logger: logger, limits: ClientLimits())
+  /// - Parameter configuration: the file that the director was started with, if any.
+  public init(
+    director: Director, configuration: RunningConfiguration? = nil, socketPath: String,
+    logger: Logger
+  ) {
+    self.init(
+      director: director, configuration: configuration, socketPath: socketPath, logger: logger,
+      limits: ClientLimits())
   }
 
-  init(director: Director, socketPath: String, logger: Logger, limits: ClientLimits) {
-    routes = Routes(director: director)
+  init(
+    director: Director, configuration: RunningConfiguration? = nil, socketPath: String,
+    logger: Logger, limits: ClientLimits
+  ) {
+    routes = Routes(director: director, runningConfiguration: configuration)
     self.socketPath = socketPath
     self.logger = logger
     self.limits = limits

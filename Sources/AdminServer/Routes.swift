@@ -11,6 +11,8 @@ struct Routes: Sendable {
   private static let pageLimit = 1000
 
   let director: Director
+  /// nil where the director was started without a file.
+  var runningConfiguration: RunningConfiguration?
 
   func respond(to request: Request) async -> Response {
     do {
@@ -44,6 +46,7 @@ struct Routes: Sendable {
     case ("queues", true):
       guard request.method == .GET else { throw notAllowed }
       return try Response(.ok, await director.queues().map(QueueReport.init))
+    case ("configuration", false): return try await configuration(request, rest)
     case ("program", true):
       guard request.method == .GET else { throw notAllowed }
       return try Response(.ok, ProgramReport(await director.programCounters()))
@@ -213,7 +216,7 @@ struct Routes: Sendable {
     return report
   }
 
-  private func decode<Body: Decodable>(_ request: Request) throws -> Body {
+  func decode<Body: Decodable>(_ request: Request) throws -> Body {
     do {
       return try JSONDecoder().decode(Body.self, from: request.body)
     } catch DecodingError.dataCorrupted(let context)
@@ -224,11 +227,11 @@ struct Routes: Sendable {
     }
   }
 
-  private var notFound: Problem {
+  var notFound: Problem {
     Problem(.notFound, "there is no such path: Sources/AdminServer/README.md has them all")
   }
 
-  private var notAllowed: Problem {
+  var notAllowed: Problem {
     Problem(
       .methodNotAllowed,
       "the path does not take this method: Sources/AdminServer/README.md has those it takes")

@@ -12,7 +12,13 @@ struct ConfigCommand: ParsableCommand {
     @Argument(help: "The configuration file.")
     var path = "/etc/martinet/martinet.yaml"
 
-    func read() throws -> SiteConfiguration { try ConfigurationFile(path: path).read() }
+    func read() throws -> SiteConfiguration {
+      do {
+        return try ConfigurationFile(path: path).read()
+      } catch {
+        throw Refusal(error).said()
+      }
+    }
   }
 
   struct Check: ParsableCommand {

@@ -44,9 +44,8 @@ struct IpvsadmCommand: ParsableCommand {
   private static func run(
     programName: String, arguments: [String], socketPath: String?
   ) -> Int32 {
-    let environment = ProcessInfo.processInfo.environment["MARTINET_CONTROL"] ?? ""
-    let path = socketPath ?? (environment.isEmpty ? ControlClient.defaultSocketPath : environment)
-    let program = Ipvsadm(programName: programName, client: ControlClient(socketPath: path))
+    let client = ControlClient(socketPath: socketPath ?? ControlClient.socketPathInEnvironment)
+    let program = Ipvsadm(programName: programName, client: client)
     return program.run(
       arguments, input: standardInput, write: { write($0, to: .standardOutput) },
       complain: { write($0, to: .standardError) })

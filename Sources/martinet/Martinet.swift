@@ -8,7 +8,8 @@ struct Martinet: AsyncParsableCommand {
     commandName: "martinet",
     abstract: "A direct-routing (LVS-DR) director on AF_XDP.",
     subcommands: [
-      RunCommand.self, ConfigCommand.self, IpvsadmCommand.self, RealServerCommand.self,
+      RunCommand.self, ConfigCommand.self, ReloadCommand.self, ConfirmCommand.self,
+      SaveCommand.self, IpvsadmCommand.self, RealServerCommand.self,
     ])
 
   static func main() async {

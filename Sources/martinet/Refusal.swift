@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
 import ArgumentParser
+import ControlPlane
 import Foundation
 
 /// Ends a command with one sentence on stderr and a code of sysexits.h.
@@ -37,9 +39,32 @@ struct Refusal {
     Refusal(sentence: sentence, exitCode: ExitCode(77))
   }
 
-  /// What the command throws after it has said why.
+  /// What the command throws after it has said why, each line by itself.
   func said() -> ExitCode {
-    FileHandle.standardError.write(Data("martinet: \(sentence)\n".utf8))
+    for line in sentence.split(separator: "\n") {
+      FileHandle.standardError.write(Data("martinet: \(line)\n".utf8))
+    }
     return exitCode
+  }
+}
+
+extension Refusal {
+  init(_ error: ConfigurationFileError) {
+    self =
+      switch error {
+      case .unreadable(let sentence): .noInput(sentence)
+      case .unwritable(let sentence): .cannotCreate(sentence)
+      case .wrong: .data(error.description)
+      }
+  }
+
+  init(_ error: ControlError) {
+    self =
+      switch error {
+      case .noDaemon, .timedOut, .unintelligible: .unavailable(error.description)
+      case .permissionDenied: .permission(error.description)
+      case .system: .system(error.description)
+      case .refused: .data(error.description)
+      }
   }
 }

@@ -6,6 +6,7 @@ import ControlPlane
 import DataPlane
 import Logging
 import ServiceLifecycle
+import UnixSignals
 
 /// `martinet run`: the director itself, in the foreground.
 struct RunCommand: AsyncParsableCommand {
@@ -57,13 +58,16 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
     let logger = Logger(label: "martinet")
-    let site = try self.site()
+    let file = config.map(ConfigurationFile.init)
     do {
-      try await serve(site, logger)
+      let loaded = try file?.read()
+      try await serve(effective(loaded), file, loaded, logger)
+    } catch let error as ConfigurationFileError {
+      throw Refusal(error).said()
     } catch let error as PortError {
       throw Refusal(error).said()
     } catch let error as DirectorRefusals {
-      throw Refusal.data(error.errors.map(\.description).joined(separator: "\nmartinet: ")).said()
+      throw Refusal.data(error.description).said()
     } catch let error as ControlSocketError {
       throw Refusal.cannotCreate("\(error)").said()
     } catch let error as MetricsServerError {
@@ -73,7 +77,13 @@ struct RunCommand: AsyncParsableCommand {
     }
   }
 
-  private func serve(_ site: SiteConfiguration, _ logger: Logger) async throws {
+  /// - Parameters:
+  ///   - site: what is in effect.
+  ///   - file: where it comes from, and what it says by itself.
+  private func serve(
+    _ site: SiteConfiguration, _ file: ConfigurationFile?, _ loaded: SiteConfiguration?,
+    _ logger: Logger
+  ) async throws {
     let workers = try WorkerGroup(site.workers)
     defer { workers.stop() }
     let neighbors = try KernelNeighbors(
@@ -83,11 +93,17 @@ struct RunCommand: AsyncParsableCommand {
     try await director.apply(site)
     try workers.start()
     logger.info("forwarding", metadata: workers.interface.metadata)
+    var configuration: RunningConfiguration?
+    if let file, let loaded {
+      configuration = RunningConfiguration(
+        file: file, loaded: loaded, director: director, logger: logger)
+    }
     var services: [any Service] = [
       DirectorService(director: director),
       AdminServer(
-        director: director, socketPath: site.control ?? ControlClient.defaultSocketPath,
-        logger: logger),
+        director: director, configuration: configuration,
+        socketPath: site.control ?? ControlClient.defaultSocketPath, logger: logger),
+      HangupService(configuration: configuration, logger: logger),
     ]
     if let endpoint = site.metrics {
       services.append(MetricsServer(director: director, endpoint: endpoint, logger: logger))
@@ -100,11 +116,9 @@ struct RunCommand: AsyncParsableCommand {
     logger.info("stopped", metadata: ["interface": "\(site.port.interface)"])
   }
 
-  /// The file's, and what the options change of it.
-  private func site() throws -> SiteConfiguration {
-    var site =
-      try config.map { try ConfigurationFile(path: $0).read() }
-      ?? SiteConfiguration(port: PortConfiguration(interface: ""))
+  /// What the file says, and what the options change of it.
+  private func effective(_ loaded: SiteConfiguration?) -> SiteConfiguration {
+    var site = loaded ?? SiteConfiguration(port: PortConfiguration(interface: ""))
     if let interface { site.port.interface = interface }
     if let xdpMode { site.port.xdpMode = xdpMode }
     if copy { site.port.copyMode = .copy }
@@ -126,6 +140,26 @@ private struct DirectorService: Service {
       async let running: Void = director.run()
       try await director.settle()
       try await running
+    }
+  }
+}
+
+/// SIGHUP reloads the configuration file; what is in the way is logged.
+private struct HangupService: Service {
+  let configuration: RunningConfiguration?
+  let logger: Logger
+
+  func run() async throws {
+    for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+      guard let configuration else {
+        logger.warning("SIGHUP: there is no configuration file to reload: start with --config FILE")
+        continue
+      }
+      do {
+        _ = try await configuration.reload(force: false)
+      } catch {
+        logger.error("SIGHUP: nothing is changed: \(error)")
+      }
     }
   }
 }

@@ -6,6 +6,12 @@ import Foundation
 public struct ControlClient: Sendable {
   /// Where the daemon listens unless told otherwise.
   public static let defaultSocketPath = "/run/martinet.sock"
+  /// What MARTINET_CONTROL names, else `defaultSocketPath`.
+  public static var socketPathInEnvironment: String {
+    let path = ProcessInfo.processInfo.environment["MARTINET_CONTROL"] ?? ""
+    return path.isEmpty ? defaultSocketPath : path
+  }
+
   /// Commands that one request may carry; a longer list goes in several.
   public static let commandLimit = 1000
 
@@ -43,6 +49,24 @@ public struct ControlClient: Sendable {
     try request("GET", "/v1/connections" + (from.map { "?from=\($0)" } ?? ""))
   }
 
+  /// Has the daemon load its configuration file, or say what that would do.
+  public func reload(_ reload: ReloadRequest) throws(ControlError) -> ReloadReport {
+    try request("POST", "/v1/configuration/reload", reload)
+  }
+
+  /// Keeps what was reloaded on trial.
+  public func confirm() throws(ControlError) {
+    let _: Nothing = try request("POST", "/v1/configuration/confirm")
+  }
+
+  /// Has the daemon write what it does to its configuration file.
+  public func save() throws(ControlError) -> SaveReport {
+    try request("POST", "/v1/configuration/save")
+  }
+
+  /// The answer that has no content.
+  private struct Nothing: Decodable {}
+
   private func request<Answer: Decodable>(
     _ method: String, _ path: String, _ body: (any Encodable)? = nil
   ) throws(ControlError) -> Answer {
@@ -52,7 +76,7 @@ public struct ControlClient: Sendable {
       guard status / 100 == 2 else {
         throw ControlError.refused(try JSONDecoder().decode(Problem.self, from: content))
       }
-      return try JSONDecoder().decode(Answer.self, from: content)
+      return try JSONDecoder().decode(Answer.self, from: status == 204 ? Data("{}".utf8) : content)
     } catch let error as ControlError {
       throw error
     } catch {

@@ -33,7 +33,8 @@ extension SiteConfiguration {
     }
   }
 
-  private mutating func visit(_ form: inout ConfigurationForm) {
+  /// Reads or writes every field.
+  mutating func visit(_ form: inout ConfigurationForm) {
     form.requiredSection("interface") { form in
       form.required("name", .interface, &port.interface)
       form.field("xdp-mode", .xdpMode, &port.xdpMode)

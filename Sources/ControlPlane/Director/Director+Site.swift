@@ -37,6 +37,29 @@ extension Director {
     deleteAll(except: site.tables)
   }
 
+  /// The desired state as a configuration has it, in the order of addition.
+  func site() -> (tables: [SiteConfiguration.ServiceTable], timeouts: TimeoutConfiguration) {
+    let tables = services.values.sorted { $0.sequence < $1.sequence }.map { service in
+      SiteConfiguration.ServiceTable(
+        service: service.configuration,
+        realServers: service.realServers.values.sorted { $0.sequence < $1.sequence }
+          .map(\.configuration))
+    }
+    return (tables, timeoutConfiguration)
+  }
+
+  /// Live connections of the real servers that `changes` remove.
+  func connections(of changes: [SiteChange]) -> UInt64 {
+    let removed = Set(changes.filter { $0.action == .remove }.map(\.object))
+    return serviceStatuses().reduce(0) { sum, service in
+      let key = service.configuration.key
+      return sum
+        + service.realServers.filter {
+          removed.contains(.realServer($0.configuration.address, key))
+        }.reduce(0) { $0 + $1.activeConnections + $1.inactiveConnections }
+    }
+  }
+
   private func put(_ configuration: ServiceConfiguration) throws(DirectorError) {
     switch services[configuration.key]?.configuration {
     case nil: try addService(configuration)
