@@ -7,16 +7,21 @@ extension Director {
   /// Carries out a command; `settle()` makes the workers act on it.
   func apply(_ command: Command) throws(DirectorError) {
     switch command {
-    case .addService(let service, let scheduler, let flags, let persistence, let isOnePacket):
+    case .addService(
+      let service, let scheduler, let flags, let persistence, let isOnePacket, let change):
       try addService(
         ServiceConfiguration(
           key: service, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
-          isOnePacket: isOnePacket ?? false))
-    case .editService(let service, let scheduler, let flags, let persistence, let isOnePacket):
+          isOnePacket: isOnePacket ?? false,
+          policy: change?.applied(to: ServicePolicy(for: service.ipProtocol))))
+    case .editService(
+      let service, let scheduler, let flags, let persistence, let isOnePacket, let change):
       try editService(
         ServiceConfiguration(
           key: service, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
-          isOnePacket: isOnePacket ?? false))
+          isOnePacket: isOnePacket ?? false, policy: policy(of: service, after: change)))
+    case .setPolicy(let service, let change):
+      try setPolicy(policy(of: service, after: change), of: service)
     case .deleteService(let service):
       try deleteService(service)
     case .addRealServer(let service, let server, let weight, let thresholds):
@@ -33,6 +38,13 @@ extension Director {
       try setTimeouts(
         TimeoutConfiguration(tcp: timeouts.tcp, tcpFin: timeouts.tcpFin, udp: timeouts.udp))
     }
+  }
+
+  private func policy(
+    of key: VirtualServiceKey, after change: ServicePolicyChange?
+  ) -> ServicePolicy {
+    let policy = policy(of: key) ?? ServicePolicy(for: key.ipProtocol)
+    return change?.applied(to: policy) ?? policy
   }
 }
 
@@ -79,7 +91,7 @@ extension ServiceReport {
     self.init(
       service: status.configuration.key, scheduler: status.configuration.scheduler,
       flags: status.configuration.flags, persistence: status.configuration.persistence,
-      isOnePacket: status.configuration.isOnePacket,
+      isOnePacket: status.configuration.isOnePacket, policy: status.configuration.policy,
       statistics: Counters(status.statistics), rates: Counters(status.rates),
       realServers: status.realServers.map(RealServerReport.init))
   }

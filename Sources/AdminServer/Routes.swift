@@ -65,7 +65,7 @@ struct Routes: Sendable {
       try await apply(
         .addService(
           service: body.service, scheduler: body.scheduler, flags: body.flags,
-          persistence: body.persistence, isOnePacket: body.isOnePacket))
+          persistence: body.persistence, isOnePacket: body.isOnePacket, policy: body.policy))
       return try Response(.created, try await report(of: body.service))
     case .DELETE:
       try await apply(.clear)
@@ -98,7 +98,7 @@ struct Routes: Sendable {
       try await apply(
         .editService(
           service: key, scheduler: body.scheduler, flags: body.flags,
-          persistence: body.persistence, isOnePacket: body.isOnePacket))
+          persistence: body.persistence, isOnePacket: body.isOnePacket, policy: body.policy))
     case .DELETE:
       try await apply(.deleteService(service: key))
       return .done

@@ -110,8 +110,8 @@ import Testing
   /// What the director may take for granted of a command line.
   private func check(_ command: Command, _ comment: Comment?) {
     switch command {
-    case .addService(let service, _, _, let persistence, let isOnePacket),
-      .editService(let service, _, _, let persistence, let isOnePacket):
+    case .addService(let service, _, _, let persistence, let isOnePacket, _),
+      .editService(let service, _, _, let persistence, let isOnePacket, _):
       #expect(service.port != Port(0) || persistence != nil, comment)
       #expect(isOnePacket != true || service.ipProtocol == .udp, comment)
     case .addRealServer(let service, let server, let weight, _),
@@ -120,6 +120,7 @@ import Testing
     case .setTimeouts(let timeouts):
       #expect(max(timeouts.tcp, timeouts.tcpFin, timeouts.udp) <= 86_400 * 31, comment)
     case .deleteService, .deleteRealServer, .clear, .zero: break
+    case .setPolicy: Issue.record("ipvsadm has no words for policies")
     }
   }
 

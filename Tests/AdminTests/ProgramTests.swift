@@ -112,6 +112,38 @@ import Testing
     }
   }
 
+  /// `martinet service`; ipvsadm, which has no words for policies, leaves them.
+  @Test func servicePolicies() async throws {
+    try await AdminDesk.serve { desk in
+      func run(_ line: String) async -> AdminDesk.Outcome {
+        await self.run(
+          Self.executable, line.split(separator: " ").map(String.init), control: desk.socketPath)
+      }
+      let web = "-t 192.168.1.149:80"
+      let shown = """
+        TCP  192.168.1.149:80
+          removal            purge
+          stray              drop
+          ttl                one
+          quiescent-clients  move
+
+        """
+      #expect(await run("service show").output == "")
+      #expect(await run("ipvsadm -A \(web) -s rr") == .init())
+      #expect(await run("service set \(web) --removal purge --stray drop") == .init())
+      #expect(await run("service set \(web) --ttl one --quiescent-clients move") == .init())
+      #expect(await run("ipvsadm -E \(web) -s wrr") == .init())
+      #expect(await run("service show \(web)") == .init(output: shown))
+      #expect(await run("service show --json").output.contains(#""ttl" : "one""#))
+      #expect(await run("service show -u 192.168.1.149:80").complaint.contains("no service UDP"))
+      #expect(await run("service set \(web)").complaint.contains("give --removal, --stray"))
+      #expect(await run("service set --ttl one").complaint.contains("give -t or -u VIP:port"))
+      #expect(await run("service show -t nonsense").complaint.contains("is no service"))
+      let refused = await run("service set \(web) --ttl two")
+      #expect(refused.complaint.contains("'preserve', 'decrement' or 'one'"))
+    }
+  }
+
   @Test func withoutADirector() async {
     let outcome = await run(Self.executable, ["ipvsadm", "--control", "/nonexistent/s", "-C"])
     #expect(outcome.exitCode == 2 && outcome.output.isEmpty)

@@ -53,6 +53,27 @@ import Testing
     ])
   }
 
+  /// Adding takes the rest from the protocol, changing leaves it as it is.
+  @Test func policies() async throws {
+    let policy = #"{"quiescentClients":"keep","removal":"purge","stray":"reset","ttl":"preserve"}"#
+    let dropped = policy.replacing("reset", with: "drop")
+    try await expect([
+      (
+        "POST /v1/services", Self.web.dropLast() + #","policy":{"removal":"purge"}}"#, 201,
+        #""policy":"# + policy
+      ),
+      ("PATCH \(Self.webPath)", #"{"scheduler":"wrr"}"#, 200, policy),
+      (
+        "PATCH \(Self.webPath)", #"{"scheduler":"wrr","policy":{"stray":"drop"}}"#, 200, dropped
+      ),
+      (
+        "PATCH \(Self.webPath)", #"{"scheduler":"wrr","policy":{"ttl":"two"}}"#, 400,
+        #"policy.ttl is wrong: \"two\" is none of preserve, decrement, one: give one"#
+      ),
+      ("GET \(Self.webPath)", "", 200, dropped),
+    ])
+  }
+
   @Test func ipv6InPaths() async throws {
     let body =
       #"{"service":{"protocol":"udp","address":"2001:db8::149","port":53},"scheduler":"wrr"}"#

@@ -87,6 +87,26 @@ import Testing
     }
   }
 
+  /// Each by its word; what is left out follows from the protocol, wherever that stands.
+  @Test func policies() throws {
+    let site = try SiteConfiguration(
+      yaml: Self.head + """
+        services:
+        - {vip: 192.168.1.149, port: 80, protocol: tcp}
+        - {removal: keep, vip: 192.168.1.149, port: 53, protocol: udp, ttl: decrement}
+        - {vip: 192.168.1.149, port: 54, protocol: udp, stray: drop, quiescent-clients: move}
+        """)
+    var policies = [ServicePolicy(for: .tcp), ServicePolicy(for: .udp), ServicePolicy(for: .udp)]
+    (policies[1].removal, policies[1].timeToLive) = (.keep, .decrement)
+    (policies[2].stray, policies[2].quiescentClients) = (.drop, .move)
+    #expect(site.tables.map(\.service.policy) == policies)
+    #expect(policies[2].removal == .rehash)
+    let wrong = findings(
+      Self.head + "services: [{vip: 192.168.1.149, protocol: tcp, port: 80, ttl: two}]")
+    #expect(wrong.count == 1)
+    #expect(wrong[0].contains("ttl: \"two\" is not preserve or decrement or one: give one"))
+  }
+
   @Test(
     arguments: [
       ("", "`interface` is missing"), ("[", "no YAML"), ("{a: 1, a: 2}", "twice"),
@@ -137,6 +157,11 @@ extension SiteConfiguration {
       let key = VirtualServiceKey(
         address: IPAddress("2001:db8::\(number + 1)")!, ipProtocol: isUDP ? .udp : .tcp,
         port: Port(.random(in: 1...UInt16.max, using: &random)))
+      var policy = ServicePolicy(for: key.ipProtocol)
+      policy.removal = ServicePolicy.Removal.allCases.randomElement(using: &random)!
+      policy.stray = ServicePolicy.Stray.allCases.randomElement(using: &random)!
+      policy.timeToLive = ServicePolicy.TimeToLive.allCases.randomElement(using: &random)!
+      policy.quiescentClients = Bool.random(using: &random) ? .keep : .move
       let mask = [nil, IPv6Address(prefixLength: 64)].randomElement(using: &random)!
       return ServiceTable(
         service: ServiceConfiguration(
@@ -144,7 +169,7 @@ extension SiteConfiguration {
           flags: SchedulerFlags(rawValue: .random(in: 0...3, using: &random)),
           persistence: Bool.random(using: &random)
             ? nil : Persistence(timeoutSeconds: 9, mask: mask.map(IPAddress.v6)),
-          isOnePacket: isUDP && .random(using: &random)),
+          isOnePacket: isUDP && .random(using: &random), policy: policy),
         realServers: (0..<Int.random(in: 0...3, using: &random)).map { index in
           RealServerConfiguration(
             address: IPAddress("2001:db8:1::\(index + 1)")!, port: key.port,

@@ -14,6 +14,7 @@ import Testing
       var expiry: UInt64
     }
 
+    var policy: ServicePolicy
     var connections: [UInt16: Connection] = [:]
     /// Weight by number, in list order.
     var list: [(number: UInt8, weight: UInt32)]
@@ -24,15 +25,18 @@ import Testing
     mutating func decide(port: UInt16, flags: TCPFlags) -> UInt8? {
       let event = ConnectionEvent.tcp(flags: flags.rawValue)
       let isSYN = event.decidingFlag == .syn
-      if let old = connections[port], old.expiry > now {
+      let isReset = event.decidingFlag == .rst
+      if let old = connections[port], old.expiry > now, !isForgotten(old) {
         let weight = list.first { $0.number == old.realServer }?.weight
-        if !(isSYN && (Self.isOver(old.state) || weight ?? 0 == 0)) {
+        let leaves = weight == nil && policy.removal == .rehash && !isReset
+        if !leaves, !(isSYN && (Self.isOver(old.state) || weight ?? 0 == 0)) {
           guard weight != nil else { return nil }
           record(port, old.realServer, old.state.next(on: event))
           return old.realServer
         }
+      } else if !isSYN {
+        guard policy.stray == .schedule, !isReset else { return nil }
       }
-      guard isSYN else { return nil }
       guard let chosen = schedule() else {
         guard let old = connections[port], old.expiry > now, !Self.isOver(old.state),
           list.contains(where: { $0.number == old.realServer })
@@ -42,6 +46,10 @@ import Testing
       }
       record(port, chosen, ConnectionState.none.next(on: event))
       return chosen
+    }
+
+    private func isForgotten(_ old: Connection) -> Bool {
+      policy.removal == .purge && !list.contains { $0.number == old.realServer }
     }
 
     private static func isOver(_ state: ConnectionState) -> Bool {
@@ -65,6 +73,10 @@ import Testing
       return nil
     }
 
+    mutating func forgetPurged() {
+      connections = connections.filter { !isForgotten($1) }
+    }
+
     mutating func remove(_ number: UInt8) {
       guard let place = list.firstIndex(where: { $0.number == number }) else { return }
       if mark == number { mark = place > 0 ? list[place - 1].number : nil }
@@ -75,8 +87,12 @@ import Testing
   @Test(arguments: 0..<20)
   func agrees(_ seed: Int) throws {
     var chance = Seed(UInt64(seed))
+    var policy = ServicePolicy(for: .tcp)
+    policy.removal = ServicePolicy.Removal.allCases[seed % 3]
+    policy.stray = ServicePolicy.Stray.allCases[seed / 3 % 3]
+    policy.timeToLive = seed.isMultiple(of: 2) ? .preserve : .one
     let desk = try ForwarderDesk(entries: 1 << 14, seed: UInt64(seed))
-    var model = Model(list: [(4, 1), (3, 1), (2, 1), (1, 1)])
+    var model = Model(policy: policy, list: [(4, 1), (3, 1), (2, 1), (1, 1)])
     var revision: UInt32 = 1
     try publish(model, revision, to: desk)
     for step in 0..<2000 {
@@ -84,6 +100,11 @@ import Testing
         change(&model, using: &chance)
         revision += 1
         try publish(model, revision, to: desk)
+        if policy.removal == .purge {
+          desk.sweepAll()
+          model.now += 12_000
+          model.forgetPurged()
+        }
       }
       if Int.random(in: 0..<8, using: &chance) == 0 {
         let milliseconds = [1, 500, 11_000, 61_000, 130_000].randomElement(using: &chance)!
@@ -124,6 +145,7 @@ import Testing
     var specification = SnapshotSpecification.site()
     specification.services = [specification.services[0]]
     specification.services[0].revision = revision
+    specification.services[0].policy = model.policy
     specification.services[0].realServers = model.list.map { .number($0.number, weight: $0.weight) }
     for number in 1...6 where !model.list.contains(where: { $0.number == number }) {
       specification.retirements[RealServerIndex(rawValue: UInt16(number))] = .removed

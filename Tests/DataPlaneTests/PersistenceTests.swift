@@ -105,6 +105,27 @@ import Testing
     #expect(server(desk, Self.syn("2001:db8:1:1::9", 1, to: vip)) != firstOfNet)
   }
 
+  /// `expire_quiescent_template`: a client leaves a real server that is quiesced, for good.
+  @Test func aQuiescedRealServersClientsMayMove() throws {
+    let desk = try ForwarderDesk()
+    func adopt(weight: UInt32, _ policy: ServicePolicy.QuiescentClients) throws {
+      try desk.adopt(
+        Self.site {
+          $0.services[0].policy.quiescentClients = policy
+          $0.services[0].realServers[0].weight = weight
+        })
+    }
+    try adopt(weight: 1, .move)
+    #expect(server(desk, Self.syn("10.0.0.9", 1)) == 2)
+    try adopt(weight: 0, .keep)
+    #expect(server(desk, Self.syn("10.0.0.9", 2)) == 2)
+    try adopt(weight: 0, .move)
+    #expect(server(desk, Self.syn("10.0.0.9", 3)) == 1)
+    #expect(server(desk, Self.syn("10.0.0.9", 1).with { $0.tcpFlags = .ack }) == 2)
+    try adopt(weight: 1, .move)
+    #expect(server(desk, Self.syn("10.0.0.9", 4)) == 1)
+  }
+
   /// Quiesced and overloaded real servers keep their clients, removed and silent ones do not.
   @Test func whatEndsATemplate() throws {
     let desk = try ForwarderDesk()

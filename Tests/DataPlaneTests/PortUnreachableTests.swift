@@ -96,11 +96,6 @@ import Testing
     #expect(desk.view.count(of: .portUnreachable) == 0)
   }
 
-  @Test func aSegmentOfNoConnectionIsNotAnswered() throws {
-    let ack = Self.web.with { $0.tcpFlags = .ack }
-    #expect(try desk().forward(ack).verdict == .drop(.noConnection))
-  }
-
   @Test func aFirstFragmentIsAnsweredAndLaterOnesAreNot() throws {
     let desk = try desk()
     let frames = FragmentTests.dns.fragments(of: 1480, identification: 9)

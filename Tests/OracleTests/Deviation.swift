@@ -7,8 +7,6 @@ enum Deviation: String, CaseIterable {
     "takes one from the TTL or hop limit, answers time exceeded at 1"
   case fragments =
     "reassembles fragments"
-  case noConnection =
-    "leaves a TCP segment of no connection to the local stack, which answers RST"
   case clientPort20 =
     "leaves a packet from a client's port 20 (FTP data) of no connection to the local stack"
   case datagramToRemoved =

@@ -40,8 +40,8 @@ extension Oracle {
       switch (outcomes.kernel, outcomes.martinet) {
       // Deviation.timeToLive, on every frame.
       case (.forwarded(let kernels, 1), .forwarded(let martinets, 0)): kernels == martinets
-      // Deviation.noConnection; with `expire_nodest_conn` also a segment to a removed real server.
-      case (.reset, .nothing): true
+      // A segment of no connection; with `expire_nodest_conn` also one to a removed real server.
+      case (.reset, .reset), (.reset, .nothing): true
       case (.nothing, .nothing): true
       default: false
       }

@@ -14,6 +14,8 @@ public struct PacketBuilder: Sendable {
   public var sourcePort = Port(40000)
   public var destinationPort = Port(80)
   public var tcpFlags = TCPFlags.syn
+  public var sequence: UInt32 = 1
+  public var acknowledgment: UInt32 = 0
   public var timeToLive: UInt8 = 64
   public var payload: [UInt8] = []
   /// IPv4 options, a multiple of four octets.
@@ -83,7 +85,8 @@ public struct PacketBuilder: Sendable {
     let checksumOffset: Int
     switch ipProtocol {
     case .tcp:
-      segment = ports + [0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, tcpFlags.rawValue, 0xff, 0xff, 0, 0, 0, 0]
+      segment = ports + bigEndian(sequence) + bigEndian(acknowledgment)
+      segment += [5 << 4, tcpFlags.rawValue, 0xff, 0xff, 0, 0, 0, 0]
       checksumOffset = 16
     case .udp:
       segment = ports + bigEndian(UInt16(8 + payload.count)) + [0, 0]

@@ -59,6 +59,16 @@ public final class RunningDirector {
     return output
   }
 
+  /// Runs `martinet` itself, arguments separated by spaces; throws unless it exits with 0.
+  @discardableResult
+  public func martinet(_ arguments: String) throws -> String {
+    let (ending, output) = try host.finish(
+      [Self.executable] + arguments.split(separator: " ").map(String.init),
+      environment: ["MARTINET_CONTROL": controlPath])
+    guard ending == .exit(0) else { throw Failure("martinet \(arguments): \(ending)\n\(output)") }
+    return output
+  }
+
   /// A service with real servers, ready when each of them resolves.
   public func serve(_ service: String, scheduler: String = "rr", _ realServers: [String]) throws {
     try ipvsadm("-A \(service) -s \(scheduler)")

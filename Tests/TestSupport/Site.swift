@@ -32,13 +32,19 @@ extension SnapshotSpecification.RealServer {
 extension SnapshotSpecification {
   /// A textbook director: web over IPv4 (real servers 1, 2), web over IPv6 (3, 4), DNS (5, 6),
   /// each list in LVS order, the higher number first.
-  public static func site(scheduler: Scheduler = .rr) -> SnapshotSpecification {
+  ///
+  /// - Parameter policy: changes each service's.
+  public static func site(
+    scheduler: Scheduler = .rr, policy: (inout ServicePolicy) -> Void = { _ in }
+  ) -> SnapshotSpecification {
     func service(
       _ index: UInt16, _ key: VirtualServiceKey, _ realServers: [RealServer]
     ) -> Service {
-      Service(
-        index: ServiceIndex(rawValue: index), key: key, scheduler: scheduler, revision: 1,
-        realServers: realServers)
+      var changed = ServicePolicy(for: key.ipProtocol)
+      policy(&changed)
+      return Service(
+        index: ServiceIndex(rawValue: index), key: key, scheduler: scheduler, policy: changed,
+        revision: 1, realServers: realServers)
     }
     return SnapshotSpecification(
       services: [

@@ -31,13 +31,16 @@ struct Site {
       : .v4(IPv4Address(rawValue: Self.firstVIP + UInt32(service)))
   }
 
+  /// One that answers nothing: the twin gives none.
   var specification: SnapshotSpecification {
+    var policy = ServicePolicy(for: .tcp)
+    policy.stray = .drop
     let services = (0..<services).map { service in
       SnapshotSpecification.Service(
         index: ServiceIndex(rawValue: UInt16(service + 1)),
         key: VirtualServiceKey(
           address: vip(service), ipProtocol: .tcp, port: Port(Self.port)),
-        scheduler: .rr, revision: 1,
+        scheduler: .rr, policy: policy, revision: 1,
         realServers: (0..<realServers).map {
           let index = service * realServers + $0
           return SnapshotSpecification.RealServer(

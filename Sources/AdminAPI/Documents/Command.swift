@@ -3,13 +3,15 @@ import DataPlane
 
 /// A change of the director's state: what ipvsadm's commands and the API's methods come down to.
 public enum Command: Hashable, Sendable, Codable {
-  /// `flags`, `persistence`: none where they are left out; `isOnePacket`: not where it is left out.
+  /// `flags`, `persistence`: none where they are left out; `isOnePacket`: not where it is left out;
+  /// `policy`: what is left out has its default, and stays as it is where a service is edited.
   case addService(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags? = nil,
-    persistence: Persistence? = nil, isOnePacket: Bool? = nil)
+    persistence: Persistence? = nil, isOnePacket: Bool? = nil, policy: ServicePolicyChange? = nil)
   case editService(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags? = nil,
-    persistence: Persistence? = nil, isOnePacket: Bool? = nil)
+    persistence: Persistence? = nil, isOnePacket: Bool? = nil, policy: ServicePolicyChange? = nil)
+  case setPolicy(service: VirtualServiceKey, policy: ServicePolicyChange)
   case deleteService(service: VirtualServiceKey)
   /// `thresholds`: no limit where they are left out.
   case addRealServer(

@@ -37,14 +37,16 @@ public struct ServiceReport: Hashable, Sendable, Codable {
   public var persistence: Persistence?
   /// Whether every datagram is scheduled by itself (`ops` in ipvsadm's text).
   public var isOnePacket: Bool
+  public var policy: ServicePolicy
   public var statistics: Counters
   public var rates: Counters
   /// In the scheduler's order: the one added last comes first, as in LVS.
   public var realServers: [RealServerReport]
 
+  /// - Parameter policy: nil for the protocol's own.
   public init(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
-    persistence: Persistence? = nil, isOnePacket: Bool = false,
+    persistence: Persistence? = nil, isOnePacket: Bool = false, policy: ServicePolicy? = nil,
     statistics: Counters = Counters(), rates: Counters = Counters(),
     realServers: [RealServerReport] = []
   ) {
@@ -53,6 +55,7 @@ public struct ServiceReport: Hashable, Sendable, Codable {
     self.flags = flags
     self.persistence = persistence
     self.isOnePacket = isOnePacket
+    self.policy = policy ?? ServicePolicy(for: service.ipProtocol)
     self.statistics = statistics
     self.rates = rates
     self.realServers = realServers

@@ -10,6 +10,8 @@ public struct ServiceRequest: Hashable, Sendable, Codable {
   public var persistence: Persistence?
   /// `-o`; not where it is left out.
   public var isOnePacket: Bool?
+  /// What is left out has its default.
+  public var policy: ServicePolicyChange?
 }
 
 /// `PATCH /v1/services/{protocol}/{address}/{port}`.
@@ -20,6 +22,8 @@ public struct ServiceChange: Hashable, Sendable, Codable {
   public var persistence: Persistence?
   /// `-o`; not where it is left out.
   public var isOnePacket: Bool?
+  /// What is left out stays.
+  public var policy: ServicePolicyChange?
 }
 
 /// `POST /v1/services/{protocol}/{address}/{port}/real-servers`.

@@ -83,7 +83,7 @@ public struct TableText: Sendable {
     "Timeout (tcp tcpfin udp): \(timeouts.tcp) \(timeouts.tcpFin) \(timeouts.udp)\n"
   }
 
-  private func anyName(_ key: VirtualServiceKey) -> String {
+  func anyName(_ key: VirtualServiceKey) -> String {
     anyName(key.address, key.port, key.ipProtocol)
   }
 
@@ -212,11 +212,11 @@ extension Persistence {
   }
 }
 
-private func padded(_ text: String, _ width: Int) -> String {
+func padded(_ text: String, _ width: Int) -> String {
   text + String(repeating: " ", count: max(0, width - text.utf8.count))
 }
 
-private func aligned(_ text: String, _ width: Int) -> String {
+func aligned(_ text: String, _ width: Int) -> String {
   String(repeating: " ", count: max(0, width - text.utf8.count)) + text
 }
 

@@ -28,6 +28,12 @@ extension ConfigurationField {
   }
 }
 
+extension ConfigurationField
+where Value: CaseIterable & RawRepresentable & Equatable, Value.RawValue == String {
+  /// One of an enumeration's words.
+  static var oneOf: Self { word(Value.allCases.map { ($0.rawValue, $0) }) }
+}
+
 extension ConfigurationField<Bool> {
   static let flag = word([("true", true), ("false", false)])
 }
@@ -72,14 +78,6 @@ extension ConfigurationField<Port> {
 
 extension ConfigurationField<IPProtocol> {
   static let ipProtocol = word([("tcp", .tcp), ("udp", .udp)])
-}
-
-extension ConfigurationField<Scheduler> {
-  static let scheduler = word(Scheduler.allCases.map { ($0.rawValue, $0) })
-}
-
-extension ConfigurationField<XDPMode> {
-  static let xdpMode = word(XDPMode.allCases.map { ($0.rawValue, $0) })
 }
 
 extension ConfigurationField<CopyMode> {

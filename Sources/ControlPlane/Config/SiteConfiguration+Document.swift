@@ -37,7 +37,7 @@ extension SiteConfiguration {
   mutating func visit(_ form: inout ConfigurationForm) {
     form.requiredSection("interface") { form in
       form.required("name", .interface, &port.interface)
-      form.field("xdp-mode", .xdpMode, &port.xdpMode)
+      form.field("xdp-mode", .oneOf, &port.xdpMode)
       form.field("copy-mode", .copyMode, &port.copyMode)
       form.field("queues", .queues, &port.queues)
       form.field("busy-poll", .flag, &busyPoll)
@@ -80,9 +80,13 @@ extension SiteConfiguration.ServiceTable {
 
   fileprivate mutating func visit(_ form: inout ConfigurationForm) {
     form.required("vip", .address, &service.key.address)
+    let protocolBefore = service.key.ipProtocol
     form.required("protocol", .ipProtocol, &service.key.ipProtocol)
+    if service.key.ipProtocol != protocolBefore {
+      service.policy = ServicePolicy(for: service.key.ipProtocol)
+    }
     form.required("port", .port, &service.key.port)
-    form.field("scheduler", .scheduler, &service.scheduler)
+    form.field("scheduler", .oneOf, &service.scheduler)
     form.section("scheduler-flags") { form in
       form.field("fallback", .flag, &service.flags[.fallback])
       form.field("port", .flag, &service.flags[.port])
@@ -93,6 +97,10 @@ extension SiteConfiguration.ServiceTable {
       form.field("mask", .address, &persistence.mask)
     }
     form.field("one-packet", .flag, &service.isOnePacket)
+    form.field("removal", .oneOf, &service.policy.removal)
+    form.field("stray", .oneOf, &service.policy.stray)
+    form.field("ttl", .oneOf, &service.policy.timeToLive)
+    form.field("quiescent-clients", .oneOf, &service.policy.quiescentClients)
     let (key, serviceIsSound) = (service.key, form.isSound)
     var addresses: Set<IPAddress> = []
     let new = RealServerConfiguration(address: key.address, port: key.port)

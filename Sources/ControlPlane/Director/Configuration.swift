@@ -9,16 +9,20 @@ public struct ServiceConfiguration: Hashable, Sendable {
   public var persistence: Persistence?
   /// `-o`: every datagram is scheduled by itself and leaves no record; for UDP only.
   public var isOnePacket: Bool
+  /// What ipvsadm has no words for.
+  public var policy: ServicePolicy
 
+  /// - Parameter policy: nil for the protocol's own.
   public init(
     key: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
-    persistence: Persistence? = nil, isOnePacket: Bool = false
+    persistence: Persistence? = nil, isOnePacket: Bool = false, policy: ServicePolicy? = nil
   ) {
     self.key = key
     self.scheduler = scheduler
     self.flags = flags
     self.persistence = persistence
     self.isOnePacket = isOnePacket
+    self.policy = policy ?? ServicePolicy(for: key.ipProtocol)
   }
 }
 

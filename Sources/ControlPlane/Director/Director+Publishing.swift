@@ -122,7 +122,8 @@ extension Director {
       index: service.index, key: service.configuration.key,
       scheduler: service.configuration.scheduler, flags: service.configuration.flags,
       persistence: service.configuration.persistence,
-      isOnePacket: service.configuration.isOnePacket, revision: service.revision,
+      isOnePacket: service.configuration.isOnePacket, policy: service.configuration.policy,
+      revision: service.revision,
       realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
         SnapshotSpecification.RealServer(
           index: $0.index, weight: $0.configuration.weight, lastWeight: $0.lastWeight,

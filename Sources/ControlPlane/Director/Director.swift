@@ -73,7 +73,7 @@ public actor Director {
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
   }
 
-  /// Changes the scheduler, its flags and persistence; real servers and statistics stay.
+  /// Changes all but the key; real servers and statistics stay.
   public func editService(_ configuration: ServiceConfiguration) throws(DirectorError) {
     let key = configuration.key
     try configuration.validateOnePacket()
@@ -85,6 +85,19 @@ public actor Director {
     logger.info(
       "service edited",
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
+  }
+
+  /// nil where there is no such service.
+  public func policy(of key: VirtualServiceKey) -> ServicePolicy? {
+    services[key]?.configuration.policy
+  }
+
+  /// Schedulers go on where they are.
+  public func setPolicy(_ policy: ServicePolicy, of key: VirtualServiceKey) throws(DirectorError) {
+    guard services[key] != nil else { throw .noSuchService(key) }
+    services[key]!.configuration.policy = policy
+    changes += 1
+    logger.info("service policy set", metadata: ["service": "\(key)", "policy": "\(policy)"])
   }
 
   /// Removes a service with its real servers. If it is added again within two minutes, its

@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension ForwarderCore {
-  /// No real server takes the packet: its sender is told so (`ip_vs_leave` in the kernel's
-  /// ip_vs_core.c), as often as allowed, in the packet's own frame.
+  /// Drops a packet and tells its sender why, as often as allowed, in the packet's own frame.
   @inline(never)
-  static func leave(
+  static func answer(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
-    _ frame: UnsafeMutableRawPointer
+    _ frame: UnsafeMutableRawPointer, _ answer: Answer
   ) {
-    drop(core, batch, index, .noRealServer)
-    let descriptor = batch.descriptors[index]
-    let bytes = UnsafeRawBufferPointer(
-      start: frame, count: Int(truncatingIfNeeded: descriptor.length)
-    ).bytes
+    drop(core, batch, index, answer.reason)
     guard
-      let (offset, type) = PacketParser.networkHeader(bytes),
-      core.pointee.answers.take(now: batch.now),
-      let answerBytes = PortUnreachable.make(
-        bytes, frame, address: descriptor.address, at: offset, isIPv6: type == .ipv6)
+      let packet = RefusedPacket(frame, batch.descriptors[index]),
+      core.pointee.answers.take(now: batch.now), let frameBytes = packet.make(answer)
     else { return }
-    core.pointee.counters.count(.portUnreachable)
-    batch.verdicts[index] = .answer(frameBytes: answerBytes)
+    core.pointee.counters.count(answer.kind)
+    batch.verdicts[index] = .answer(answer, frameBytes: frameBytes)
+  }
+
+  /// Changes the TTL or hop limit of a packet that is about to be forwarded, by its service's
+  /// policy.
+  ///
+  /// - Returns: false, the frame untouched, if the packet's time to live ends here.
+  static func alterTimeToLive(
+    _ batch: Batch, _ frame: UnsafeMutableRawPointer, _ index: Int,
+    _ policy: ServicePolicy.TimeToLive
+  ) -> Bool {
+    guard _slowPath(policy != .preserve) else { return true }
+    let length = Int(truncatingIfNeeded: batch.descriptors[index].length)
+    let bytes = UnsafeRawBufferPointer(start: frame, count: length).bytes
+    guard let (offset, type) = PacketParser.networkHeader(bytes) else { return true }
+    return policy.apply(to: frame + offset, isIPv6: type == .ipv6)
   }
 }

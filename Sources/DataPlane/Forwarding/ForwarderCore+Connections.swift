@@ -11,8 +11,9 @@ extension ForwarderCore {
     let meta = ConnectionMeta(rawValue: record.pointee)
     let isExpired = meta.isExpired(at: batch.now)
     let status = core.pointee.status(of: meta.realServer)
-    if isExpired || core.pointee.schedulesAnew(meta, status, facts) {
-      guard facts.event.opensConnection else { return drop(core, batch, facts, .noConnection) }
+    let isForgotten = isExpired || status.isGone && core.pointee.policy(of: facts).removal == .purge
+    if isForgotten, !core.pointee.opens(facts) { return stray(core, batch, frame, facts) }
+    if isForgotten || core.pointee.schedulesAnew(meta, status, facts) {
       let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
       let client = Client(record: record, isIPv6: isIPv6)
       if core.pointee.isOnePacket(facts) {
@@ -26,11 +27,11 @@ extension ForwarderCore {
         return transmit(core, batch, realServer, frame, facts)
       }
       // A SYN repeated to a real server that is being drained, with no other to go to, stays.
-      guard !isExpired, status == .live, !meta.isOver else {
-        return leave(core, batch, Int(facts.index), frame)
+      guard !isForgotten, status.isLive, !meta.isOver else {
+        return answer(core, batch, Int(facts.index), frame, .portUnreachable)
       }
     }
-    guard status == .live else {
+    guard status.isLive else {
       return drop(
         core, batch, facts, status == .unresolved ? .neighborUnresolved : .realServerRemoved)
     }
@@ -52,17 +53,30 @@ extension ForwarderCore {
     transmit(core, batch, meta.realServer, frame, facts)
   }
 
-  /// Whether a packet may leave the real server its record names.
+  /// Whether a packet leaves the real server its record names for another.
   ///
-  /// A SYN may when the old connection is over or its real server takes no new ones
+  /// A SYN does when the old connection is over or its real server takes no new ones
   /// (`is_new_conn_expected` with conn_reuse_mode 1 and 2, and never a delayed SYN); a datagram
-  /// when its real server is gone, since no one else would ever release it.
+  /// when its real server does not resolve, since no one else would ever release it; others by the
+  /// service's policy.
   private func schedulesAnew(
     _ meta: ConnectionMeta, _ status: NextHop.Status, _ facts: PacketFacts
   ) -> Bool {
-    if facts.event == .datagram { return status != .live }
-    guard facts.event.isSYN else { return false }
-    return meta.isOver || status != .live || !takesConnections(meta.realServer)
+    if facts.event.isSYN {
+      return meta.isOver || !status.isLive || !takesConnections(meta.realServer)
+    }
+    if status == .unresolved { return facts.event == .datagram }
+    return status.isGone && policy(of: facts).removal == .rehash && !facts.event.isReset
+  }
+
+  /// Whether the packet begins a connection where there is none.
+  private func opens(_ facts: PacketFacts) -> Bool {
+    facts.event.opensConnection
+      || policy(of: facts).stray == .schedule && !facts.event.isReset
+  }
+
+  private func policy(of facts: PacketFacts) -> ServicePolicy {
+    content.pointee.services[Int(facts.service)].policy
   }
 
   /// Pass 3: the IPv4 packets that found no entry in their first line, in order.
@@ -146,15 +160,26 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
     _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client
   ) -> UInt16? {
-    guard facts.event.opensConnection else {
-      drop(core, batch, facts, .noConnection)
+    guard core.pointee.opens(facts) else {
+      stray(core, batch, frame, facts)
       return nil
     }
     guard let realServer = schedule(core, facts.service, client, now: batch.now) else {
-      leave(core, batch, Int(facts.index), frame)
+      answer(core, batch, Int(facts.index), frame, .portUnreachable)
       return nil
     }
     return realServer
+  }
+
+  /// A segment of no connection that begins none. An RST is never answered, RFC 9293 §3.10.7.1.
+  private static func stray(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
+  ) {
+    guard core.pointee.policy(of: facts).stray == .reset, !facts.event.isReset else {
+      return drop(core, batch, facts, .noConnection)
+    }
+    answer(core, batch, Int(facts.index), frame, .reset)
   }
 
   /// Both lines are full of live connections: the same client goes to the same real server by
@@ -174,7 +199,7 @@ extension ForwarderCore {
       return transmit(core, batch, realServer, frame, facts)
     }
     guard service.heaviestAvailable > 0 else {
-      return leave(core, batch, Int(facts.index), frame)
+      return answer(core, batch, Int(facts.index), frame, .portUnreachable)
     }
     var place = UInt32(
       truncatingIfNeeded: (core.pointee.hashKey.hash(key) &>> 32) % UInt64(service.memberCount))
@@ -217,6 +242,9 @@ extension ForwarderCore {
     core.pointee.realServers[Int(realServer)].packets &+= 1
     core.pointee.realServers[Int(realServer)].bytes &+= UInt64(ipBytes)
     core.pointee.lastRealServer = realServer
+    guard alterTimeToLive(batch, frame, index, nextHop.timeToLive) else {
+      return answer(core, batch, index, frame, .timeExceeded)
+    }
     nextHop.rewrite(frame)
     batch.verdicts[index] = .forward(nextHop.egress)
   }

@@ -193,11 +193,11 @@ extension ForwarderCore {
     _ kind: SideTraffic?
   ) -> DropReason? {
     let status = core.pointee.status(of: realServer)
-    guard status == .live else {
+    guard status.isLive else {
       return status == .unresolved ? .neighborUnresolved : .realServerRemoved
     }
     transmit(core, batch, realServer, frame, index: index, ipBytes: ipBytes)
-    if let kind { core.pointee.counters.count(kind) }
+    if let kind, batch.verdicts[index].isForward { core.pointee.counters.count(kind) }
     return nil
   }
 }

@@ -21,8 +21,8 @@ extension ForwarderCore {
   /// cold line for each record of a persistent service.
   private static let roundsPerKeeping: UInt32 = 4
 
-  /// Frees expired records, and records of retired real servers, in the lines that are due; at most
-  /// once per millisecond.
+  /// Frees expired records, and records of retired real servers and, by policy, of removed ones, in
+  /// the lines that are due; at most once per millisecond.
   @inline(__always) mutating func sweep(now: Tick) {
     if _slowPath(now.milliseconds(since: sweep.lastTurn) > 0) { sweep = swept(to: now) }
   }
@@ -64,7 +64,7 @@ extension ForwarderCore {
       let position = IPv4ConnectionTable.Position(key: keys + slot)
       let key = position.key.pointee
       guard key != 0 else { continue }
-      if isOver(position.meta.pointee, now) {
+      if isOver(position.meta.pointee, UInt16(truncatingIfNeeded: key), now) {
         vacate(position.key, position.meta, .ipv4Connections)
       } else if keepsTemplates {
         let meta = ConnectionMeta(rawValue: position.meta.pointee)
@@ -82,7 +82,7 @@ extension ForwarderCore {
       let position = IPv6ConnectionTable.Position(words: words + slot * 4)
       let transport = position.transport.pointee
       guard transport != 0 else { continue }
-      if isOver(position.meta.pointee, now) {
+      if isOver(position.meta.pointee, UInt16(truncatingIfNeeded: transport), now) {
         vacate(position.transport, position.meta, .ipv6Connections)
       } else if keepsTemplates {
         let meta = ConnectionMeta(rawValue: position.meta.pointee)
@@ -101,8 +101,12 @@ extension ForwarderCore {
     }
   }
 
-  private func isOver(_ record: UInt64, _ now: Tick) -> Bool {
+  private func isOver(_ record: UInt64, _ service: UInt16, _ now: Tick) -> Bool {
     let meta = ConnectionMeta(rawValue: record)
-    return meta.isExpired(at: now) || status(of: meta.realServer) == .retired
+    if meta.isExpired(at: now) { return true }
+    let status = status(of: meta.realServer)
+    if _fastPath(status != .removed) { return status == .retired }
+    return Int(service) < content.pointee.serviceCount
+      && content.pointee.services[Int(service)].policy.removal == .purge
   }
 }

@@ -31,14 +31,47 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case realServerRemoved
   /// The connection's real server never had a resolved address.
   case neighborUnresolved
+  /// Its time to live ended here; only where the service's policy takes one from it.
+  case timeExceeded
 
   /// Whether it happens on a healthy network with a healthy configuration.
   public var isNormal: Bool {
     switch self {
-    case .noService, .noConnection, .fragmentUnmatched, .icmpUnmatched, .unknownProtocol: true
+    case .noService, .noConnection, .fragmentUnmatched, .icmpUnmatched, .unknownProtocol,
+      .timeExceeded:
+      true
     case .truncated, .notIP, .badHeader, .tinyFragment, .noRealServer, .realServerRemoved,
       .neighborUnresolved:
       false
+    }
+  }
+}
+
+/// What the director says to the sender of a packet that it does not forward.
+public enum Answer: UInt8, Sendable, BitwiseCopyable {
+  /// ICMP port unreachable: no real server takes the packet (`ip_vs_leave` in the kernel's
+  /// ip_vs_core.c).
+  case portUnreachable
+  /// ICMP time exceeded.
+  case timeExceeded
+  /// TCP RST: there is no such connection.
+  case reset
+
+  /// As what the packet counts.
+  var reason: DropReason {
+    switch self {
+    case .portUnreachable: .noRealServer
+    case .timeExceeded: .timeExceeded
+    case .reset: .noConnection
+    }
+  }
+
+  /// As what the answer counts.
+  var kind: SideTraffic {
+    switch self {
+    case .portUnreachable: .portUnreachable
+    case .timeExceeded: .timeExceeded
+    case .reset: .reset
     }
   }
 }
@@ -57,13 +90,21 @@ public struct Verdict: BitwiseCopyable, Equatable, Sendable {
   }
 
   /// The frame is the director's own now, `frameBytes` octets from the descriptor's address on.
-  static func answer(frameBytes: Int) -> Verdict {
-    Verdict(rawValue: 0x8000 | UInt16(truncatingIfNeeded: frameBytes & 0x7fff))
+  static func answer(_ answer: Answer, frameBytes: Int) -> Verdict {
+    let bytes = UInt16(truncatingIfNeeded: frameBytes) & answerBytesMask
+    return Verdict(rawValue: 0x8000 | UInt16(answer.rawValue) &<< 13 | bytes)
   }
+
+  private static let answerBytesMask: UInt16 = 0x1fff
 
   /// Octets of the answer, or 0 where there is none.
   @inline(__always) public var answerBytes: UInt32 {
-    rawValue >= 0x8000 ? UInt32(rawValue & 0x7fff) : 0
+    rawValue >= 0x8000 ? UInt32(rawValue & Self.answerBytesMask) : 0
+  }
+
+  /// What is answered; nil where nothing is.
+  public var answer: Answer? {
+    rawValue >= 0x8000 ? Answer(rawValue: UInt8(truncatingIfNeeded: rawValue &>> 13 & 3)) : nil
   }
 
   @inline(__always) public var isForward: Bool { rawValue < 0x100 }
@@ -73,7 +114,7 @@ public struct Verdict: BitwiseCopyable, Equatable, Sendable {
 
   /// Why the packet was not forwarded; nil where it was.
   public var dropReason: DropReason? {
-    if answerBytes > 0 { return .noRealServer }
+    if let answer { return answer.reason }
     return isForward ? nil : DropReason(rawValue: UInt8(truncatingIfNeeded: rawValue))
   }
 }

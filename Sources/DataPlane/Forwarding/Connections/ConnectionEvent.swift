@@ -45,5 +45,7 @@ public struct ConnectionEvent: RawRepresentable, Hashable, Sendable, BitwiseCopy
   /// A datagram or a segment whose SYN counts: what LVS schedules by default (`sloppy_tcp` off).
   @inline(__always) var opensConnection: Bool { self == .datagram || isSYN }
 
+  var isReset: Bool { self != .datagram && rawValue & Self.rstBit != 0 }
+
   @inline(__always) var isSYN: Bool { rawValue & (Self.synBit | Self.rstBit) == Self.synBit }
 }

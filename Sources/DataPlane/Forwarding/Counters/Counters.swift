@@ -16,7 +16,7 @@ enum ForwarderCounter: Int {
   case unrecorded = 0
   /// SYNs and datagrams that moved an existing record to another real server.
   case rescheduled
-  /// Records freed after their idle time.
+  /// Records freed after their idle time, or with their real server.
   case expired
   case ipv4Connections
   case ipv6Connections

@@ -27,4 +27,8 @@ public enum SideTraffic: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   /// Packets that began a connection of a persistent service whose client is not remembered: its
   /// bucket of the templates is full.
   case unpersisted
+  /// ICMP time exceeded, sent to a client whose packet's time to live ended here.
+  case timeExceeded
+  /// TCP RST, sent to the sender of a segment of no connection.
+  case reset
 }

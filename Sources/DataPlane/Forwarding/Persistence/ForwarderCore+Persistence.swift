@@ -10,8 +10,8 @@ extension ForwarderCore {
   /// The real server that the client of a new connection has, else the scheduler's choice, which
   /// it has from now on; nil if there is none.
   ///
-  /// Weight 0 and overload do not end a template, as in LVS; a real server that was removed, or
-  /// that does not resolve, does.
+  /// Overload does not end a template, as in LVS, nor does weight 0 unless the service's policy
+  /// says so; a real server that was removed, or that does not resolve, does.
   static func persist(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
   ) -> UInt16? {
@@ -45,7 +45,9 @@ extension ForwarderCore {
   /// `ip_vs_check_template`.
   private func keepsClients(_ realServer: UInt16, _ service: UInt16) -> Bool {
     guard let member = member(realServer, of: service) else { return false }
-    return member.takesConnections || member.weight == 0
+    return member.takesConnections
+      || member.weight == 0
+        && content.pointee.services[Int(service)].policy.quiescentClients == .keep
   }
 
   /// A connection of the client is established: `ip_vs_control_assure_ct`.

@@ -89,10 +89,9 @@ public final class Snapshot: @unchecked Sendable {
         content.placements[Int(realServer.index.rawValue)] = Placement(
           service: service.index.rawValue, position: UInt32(position))
         content.nextHops[Int(realServer.index.rawValue)] = NextHop(
-          destination: realServer.macAddress ?? MACAddress(rawValue: 0),
+          destination: realServer.macAddress,
           source: specification.egressMACAddresses[Int(realServer.egress)],
-          egress: realServer.egress,
-          status: realServer.macAddress == nil ? .unresolved : .live)
+          egress: realServer.egress, timeToLive: service.policy.timeToLive)
       }
     }
   }

@@ -9,7 +9,8 @@ struct NextHop: BitwiseCopyable {
   var addressesHigh: UInt32
   var egress: EgressIndex
   var status: Status
-  private var padding: UInt16 = 0
+  var timeToLive: ServicePolicy.TimeToLive
+  private var padding: UInt8 = 0
 
   struct Status: RawRepresentable, BitwiseCopyable, Equatable {
     var rawValue: UInt8
@@ -23,16 +24,28 @@ struct NextHop: BitwiseCopyable {
     static let removed = Status(rawValue: 3)
     /// The sweep frees its connections.
     static let retired = Status(rawValue: 4)
+    /// Connections are forwarded out of line, because their packets' TTL changes.
+    static let altering = Status(rawValue: 5)
+
+    var isLive: Bool { self == .live || self == .altering }
+    /// Whether no real server of any service has the index now.
+    var isGone: Bool { !isLive && self != .unresolved }
   }
 
+  /// - Parameter destination: nil where the real server never had a MAC address.
   init(
-    destination: MACAddress, source: MACAddress, egress: EgressIndex, status: Status
+    destination: MACAddress?, source: MACAddress, egress: EgressIndex,
+    timeToLive: ServicePolicy.TimeToLive
   ) {
+    let status: Status =
+      destination == nil ? .unresolved : timeToLive == .preserve ? .live : .altering
+    let destination = destination ?? MACAddress(rawValue: 0)
     let wire = destination.octets + source.octets
     addressesLow = wire[0..<8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
     addressesHigh = wire[8..<12].reversed().reduce(0) { $0 << 8 | UInt32($1) }
     self.egress = egress
     self.status = status
+    self.timeToLive = timeToLive
   }
 }
 
@@ -76,6 +89,7 @@ struct ServiceRecord: BitwiseCopyable {
   var isInService: Bool
   /// Whether its packets leave no record behind.
   var isOnePacket: Bool
+  var policy: ServicePolicy
   /// How long a template lasts; 0 where the service is not persistent.
   var persistenceMilliseconds: UInt32
   /// Of the client's address, as `Client` keeps it.
@@ -106,6 +120,7 @@ struct ServiceRecord: BitwiseCopyable {
     persistenceMilliseconds = (service.persistence?.timeoutSeconds ?? 0).boundedMilliseconds
     (maskHigh, maskLow) = service.persistence?.maskWords ?? (.max, .max)
     isOnePacket = service.isOnePacket && service.key.ipProtocol == .udp
+    policy = service.policy
   }
 }
 

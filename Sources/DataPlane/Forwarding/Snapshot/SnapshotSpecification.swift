@@ -55,16 +55,18 @@ public struct SnapshotSpecification: Sendable {
     public var persistence: Persistence?
     /// One-packet scheduling (`-o`): datagrams are scheduled one by one. TCP has none.
     public var isOnePacket: Bool
+    public var policy: ServicePolicy
     /// Incremented by one whenever a real server is added, edited or removed or the scheduler
     /// changes, so that workers reset their cursors as LVS does.
     public var revision: UInt32
     /// In LVS order: the one added last comes first (`list_add_rcu` in ip_vs_ctl.c).
     public var realServers: [RealServer]
 
+    /// - Parameter policy: nil for the protocol's own.
     public init(
       index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler,
       flags: SchedulerFlags = [], persistence: Persistence? = nil, isOnePacket: Bool = false,
-      revision: UInt32,
+      policy: ServicePolicy? = nil, revision: UInt32,
       realServers: [RealServer]
     ) {
       self.index = index
@@ -73,6 +75,7 @@ public struct SnapshotSpecification: Sendable {
       self.flags = flags
       self.persistence = persistence
       self.isOnePacket = isOnePacket
+      self.policy = policy ?? ServicePolicy(for: key.ipProtocol)
       self.revision = revision
       self.realServers = realServers
     }

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+extension ServicePolicyReport {
+  /// The service as ipvsadm names it, then a line per policy, by the names of the options that
+  /// set them.
+  public var text: String {
+    let lines = [
+      ("removal", policy.removal.rawValue), ("stray", policy.stray.rawValue),
+      ("ttl", policy.timeToLive.rawValue),
+      ("quiescent-clients", policy.quiescentClients.rawValue),
+    ]
+    let name = service.ipProtocol.serviceProtocol.uppercased()
+    return padded(name, 4) + " " + TableText(names: .none).anyName(service) + "\n"
+      + lines.map { "  " + padded($0, 19) + $1 + "\n" }.joined()
+  }
+}
