@@ -105,15 +105,6 @@ import Testing
               address: IPAddress(address)!, ipProtocol: .tcp, port: Port(80)))))
   }
 
-  @Test(arguments: ["lblc", "lblcr"])
-  func otherSchedulersAreNotAvailable(name: String) {
-    #expect(
-      refusal("-A -t 192.0.2.1:80 -s \(name)")
-        == UsageError(
-          "Scheduler or persistence engine not found: \(name) is not available, "
-            + "give another or none", exitCode: 255))
-  }
-
   @Test func theDefaultSchedulerIsWlc() throws {
     #expect(
       try IpvsadmParser().parse(["-A", "-t", "192.0.2.1:80"])

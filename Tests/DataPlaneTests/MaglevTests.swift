@@ -20,7 +20,7 @@ import Testing
 
   /// The real servers of 100 000 flows, none of which is counted.
   private func placements(_ realServers: [RealServer]) throws -> [UInt16] {
-    let desk = SchedulerDesk()
+    let desk = try SchedulerDesk()
     try desk.adopt(.maglev, realServers)
     return (0..<100_000).map {
       desk.schedule(client: 0x0a64_0000 + UInt32($0 / 100), port: UInt16(1024 + $0 % 100)) ?? 0
@@ -83,7 +83,7 @@ import Testing
     var generator = Seed(seed)
     let all = realServers(count) { UInt32($0 % 5 + 1) }
     let sum = all.reduce(0) { $0 + UInt64($1.weight) }
-    let desk = SchedulerDesk()
+    let desk = try SchedulerDesk()
     try desk.adopt(.maglev, all)
     for total in UInt64(1)...2000 {
       let chosen = try #require(

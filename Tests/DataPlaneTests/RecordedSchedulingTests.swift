@@ -29,13 +29,17 @@ import Testing
   }()
 
   @Test func theRecordingIsWhole() {
-    #expect(Self.scripts.count == 30)
-    #expect(Self.scripts.reduce(0) { $0 + $1.steps.count } > 5900)
+    #expect(Self.scripts.count == 36)
+    #expect(Self.scripts.reduce(0) { $0 + $1.steps.count } > 8200)
   }
 
   @Test(arguments: scripts) func choosesAsTheKernelDid(_ script: Script) throws {
     let desk = try ForwarderDesk(entries: 1 << 12)
     var specification = SnapshotSpecification(egressMACAddresses: [.director])
+    // Connections outlive the days of the script.
+    for state in [ConnectionState.synReceived, .established] {
+      specification.timeouts[state] = 20 * 86_400
+    }
     specification.timeouts[.finWait] = 1
     var wrong: [String] = []
     for (number, step) in script.steps.enumerated() {
@@ -47,9 +51,16 @@ import Testing
         try desk.adopt(specification)
       case "real":
         try Self.set(step, in: &specification.services[0])
+        let number = try #require(UInt16(step[1]))
+        specification.retirements[RealServerIndex(rawValue: number)] = nil
+        try desk.adopt(specification)
+      case "gone":
+        try Self.remove(step, from: &specification)
         try desk.adopt(specification)
       case "wait":
         desk.sweepAll()
+      case "half":
+        desk.advance(seconds: 43_200.5)
       default:
         let answer = desk.forward(try Self.packet(step, to: specification.services[0].key))
         let chosen = answer.verdict.isForward ? Int(answer.frame[5]) : 0
@@ -93,6 +104,16 @@ import Testing
     else { return service.realServers.insert(realServer, at: 0) }
     if values[1] == 0 { realServer.lastWeight = service.realServers[place].lastWeight }
     service.realServers[place] = realServer
+  }
+
+  /// `gone NUMBER`
+  private static func remove(
+    _ step: [Substring], from specification: inout SnapshotSpecification
+  ) throws {
+    let index = RealServerIndex(rawValue: try #require(UInt16(step[1])))
+    specification.services[0].realServers.removeAll { $0.index == index }
+    specification.services[0].revision += 1
+    specification.retirements[index] = .removed
   }
 
   /// `udp`, `syn`, `ack` or `fin`, client address and port.

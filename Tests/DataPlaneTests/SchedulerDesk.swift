@@ -11,11 +11,14 @@ final class SchedulerDesk {
   let words = UnsafeMutablePointer<UInt64>.allocate(capacity: indices)
   private let overloads = UnsafeMutablePointer<UInt32>.allocate(capacity: indices)
   private let peers = UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>.allocate(capacity: 1)
+  private let localities: Localities
   private let hashKey: HashKey
   private var cursor = SchedulerCursor(place: 0, currentWeight: 0)
   private var snapshot: Snapshot?
+  var now = Tick(rawValue: UInt32.max - 1000)
 
-  init(seed: UInt64 = 1) {
+  init(seed: UInt64 = 1) throws {
+    localities = try Localities()
     words.initialize(repeating: 0, count: Self.indices)
     overloads.initialize(repeating: 0, count: Self.indices)
     var generator = Seed(seed)
@@ -44,6 +47,8 @@ final class SchedulerDesk {
     cursor.follow(
       from: old?.content.pointee.services[1], in: (old ?? new).content.pointee,
       to: new.content.pointee.services[1], in: new.content.pointee)
+    localities.table.follow(
+      from: (old ?? new).content.pointee, to: new.content.pointee)
     snapshot = new
   }
 
@@ -53,7 +58,8 @@ final class SchedulerDesk {
     let decision = Decision(
       snapshot.content, service: 1,
       client: Client(ipv4: UInt64(client) << 32 | UInt64(port) << 16),
-      loads: ConnectionLoads(own: words, peers: peers, overloads: overloads), hashKey: hashKey)
+      loads: ConnectionLoads(own: words, peers: peers, overloads: overloads),
+      localities: localities.table, hashKey: hashKey, now: now)
     return cursor.schedule(decision).map { decision.members[$0].realServer }
   }
 }

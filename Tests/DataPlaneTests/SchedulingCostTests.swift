@@ -35,6 +35,7 @@
       for index in 1...count { words[index] = .random(in: 1..<1000, using: &generator) }
       let loads = ConnectionLoads(own: words, peers: peers, overloads: overloads)
       let hashKey = HashKey(using: &generator)
+      let localities = try Localities()
       var cursor = SchedulerCursor(place: 0, currentWeight: 7)
       let decisions = 2_000_000 / (count + 1000)
       var best = Double.infinity
@@ -43,7 +44,8 @@
         for number in 0..<decisions {
           let decision = Decision(
             snapshot.content, service: 1, client: Client(ipv4: UInt64(number) << 32),
-            loads: loads, hashKey: hashKey)
+            loads: loads, localities: localities.table, hashKey: hashKey,
+            now: Tick(rawValue: 1000))
           guard let chosen = cursor.schedule(decision) else { continue }
           words[Int(decision.members[chosen].realServer)] &+= 1
         }

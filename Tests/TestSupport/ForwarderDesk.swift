@@ -12,10 +12,10 @@ public final class ForwarderDesk {
   private let frameBytes = 2048
   private let capacity = Forwarder.batchLimit
 
-  /// `templates`: those of all desks; this one's own if nil.
+  /// `templates` and `localities`: those of all desks; this one's own if nil.
   public init(
     entries: Int = 1 << 10, seed: UInt64 = 1, now: Tick = Tick(rawValue: 1000),
-    templates: Templates? = nil, sweepsTemplates: Bool = true
+    templates: Templates? = nil, localities: Localities? = nil, sweepsTemplates: Bool = true
   ) throws {
     var generator = Seed(seed)
     self.now = now
@@ -23,7 +23,7 @@ public final class ForwarderDesk {
       ForwarderConfiguration(
         ipv4Entries: entries, ipv6Entries: entries, templateEntries: entries,
         hashKey: HashKey(using: &generator)),
-      templates: templates, sweepsTemplates: sweepsTemplates, now: now)
+      templates: templates, localities: localities, sweepsTemplates: sweepsTemplates, now: now)
     frames = .allocate(byteCount: frameBytes * capacity, alignment: 64)
   }
 

@@ -16,9 +16,11 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
 
   public init(workers: Int = 1, entries: Int = 1 << 10) throws {
     let templates = try Templates(entries: entries)
+    let localities = try Localities()
     desks = try (0..<workers).map {
       try ForwarderDesk(
-        entries: entries, now: .now(), templates: templates, sweepsTemplates: $0 == 0)
+        entries: entries, now: .now(), templates: templates, localities: localities,
+        sweepsTemplates: $0 == 0)
     }
     self.templates = templates
     for desk in desks { desk.forwarder.join(desks.filter { $0 !== desk }.map(\.view)) }

@@ -89,9 +89,7 @@ extension CommandLineOptions {
     let name = scheduler ?? "wlc"
     let notFound = "Scheduler or persistence engine not found"
     guard let scheduler = Scheduler(rawValue: name) else {
-      guard missingSchedulers.contains(name) else { throw UsageError(notFound, exitCode: 255) }
-      throw UsageError(
-        "\(notFound): \(name) is not available, give another or none", exitCode: 255)
+      throw UsageError(notFound, exitCode: 255)
     }
     if engine == "sip" {
       throw UsageError(
@@ -155,6 +153,3 @@ private let otherMethods = [
     "answers never pass a direct-routing director, so it cannot translate their addresses",
   "ipip": "real servers are reached on the director's own LAN, without a tunnel",
 ]
-
-/// Schedulers that ipvsadm 1.31 names and Martinet has not.
-private let missingSchedulers: Set<String> = ["lblc", "lblcr"]

@@ -39,8 +39,9 @@ public enum HelpText {
       --udp-service|-u  host:port, or [IPv6 address]:port
 
     Options:
-      --scheduler    -s scheduler         wlc if not said; or rr wrr lc dh sh sed nq fo ovf mh twos,
-                                          or maglev: by address and port, with bounded load
+      --scheduler    -s scheduler         wlc if not said; or rr wrr lc lblc lblcr dh sh sed nq fo
+                                          ovf mh twos, or maglev: by address and port, with
+                                          bounded load
       --sched-flags  -b flags             sh-fallback,sh-port or mh-fallback,mh-port
       --persistent   -p [timeout]         a client keeps its real server, 360 s if not said
       --netmask      -M netmask           clients alike under it are one; IPv6: a prefix length

@@ -34,21 +34,25 @@ public struct Forwarder: ~Copyable {
   private let core: UnsafeMutablePointer<ForwarderCore>
   private let memory: SharedMemory
   private let templates: Templates
+  private let localities: Localities
   /// In force until the first `adopt`: no services.
   private let empty: Snapshot
 
   /// - Parameters:
-  ///   - templates: those of all workers; nil for one that works alone.
+  ///   - templates: those of all workers; nil for one that works alone. So are `localities`.
   ///   - sweepsTemplates: whether this worker frees them; one of those that share them does.
   ///   - now: the present, so that sweeping starts from it.
   public init(
     _ configuration: ForwarderConfiguration = ForwarderConfiguration(),
-    templates: Templates? = nil, sweepsTemplates: Bool = true, now: Tick
+    templates: Templates? = nil, localities: Localities? = nil, sweepsTemplates: Bool = true,
+    now: Tick
   ) throws(SharedMemoryError) {
     let layout = ForwarderLayout(configuration)
     let templates = try Self.shared(templates, configuration)
+    let localities = try Self.shared(localities)
     memory = try SharedMemory(byteCount: layout.byteCount, name: "martinet-connections")
     self.templates = templates
+    self.localities = localities
     guard let empty = try? Snapshot(SnapshotSpecification(egressMACAddresses: []), generation: 0)
     else { preconditionFailure("an empty specification is valid") }
     self.empty = empty
@@ -56,7 +60,8 @@ public struct Forwarder: ~Copyable {
     core.initialize(
       to: layout.core(
         at: memory.base, hashKey: configuration.hashKey, content: empty.content,
-        templates: templates.table, sweepsTemplates: sweepsTemplates, now: now))
+        templates: templates.table, localities: localities.table,
+        sweepsTemplates: sweepsTemplates, now: now))
   }
 
   deinit { core.deallocate() }
@@ -66,6 +71,13 @@ public struct Forwarder: ~Copyable {
   ) throws(SharedMemoryError) -> Templates {
     if let templates { return templates }
     return try Templates(entries: configuration.templateEntries)
+  }
+
+  private static func shared(
+    _ localities: Localities?
+  ) throws(SharedMemoryError) -> Localities {
+    if let localities { return localities }
+    return try Localities()
   }
 
   /// Makes the schedulers that count see these workers' connections too, and ICMP errors and
@@ -130,6 +142,7 @@ extension ForwarderCore {
         cursors[index].follow(from: previous, in: old, to: new.services[index], in: new)
       }
     }
+    localities.follow(from: old, to: new)
     content = next
     counters.store(new.generation, to: .adoptedGeneration)
   }
@@ -207,7 +220,7 @@ private struct ForwarderLayout {
 
   func core(
     at base: UnsafeMutableRawPointer, hashKey: HashKey, content: UnsafePointer<SnapshotContent>,
-    templates: TemplateTable, sweepsTemplates: Bool, now: Tick
+    templates: TemplateTable, localities: LocalityTable, sweepsTemplates: Bool, now: Tick
   ) -> ForwarderCore {
     let sections = sections(from: 0)
     let indices = Int(UInt16.max) + 1
@@ -236,7 +249,7 @@ private struct ForwarderLayout {
           to: FragmentNote.self, capacity: FragmentTable.noteCount)),
       peerTables: (base + sections.peerTables).bindMemory(
         to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
-      templates: templates, sweepsTemplates: sweepsTemplates,
+      localities: localities, templates: templates, sweepsTemplates: sweepsTemplates,
       answers: AnswerAllowance(lastTurn: now), sweep: SweepPosition(lastTurn: now))
   }
 }

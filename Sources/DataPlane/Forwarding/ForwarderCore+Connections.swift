@@ -213,16 +213,16 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
   ) -> UInt16? {
     core.pointee.content.pointee.services[Int(service)].persistenceMilliseconds == 0
-      ? chosen(core, service, client) : persist(core, service, client, now: now)
+      ? chosen(core, service, client, now: now) : persist(core, service, client, now: now)
   }
 
   /// The scheduler's choice for `service`.
   static func chosen(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
   ) -> UInt16? {
     let decision = Decision(
       core.pointee.content, service: service, client: client, loads: core.pointee.loads,
-      hashKey: core.pointee.hashKey)
+      localities: core.pointee.localities, hashKey: core.pointee.hashKey, now: now)
     guard let position = core.pointee.cursors[Int(service)].schedule(decision) else { return nil }
     return decision.members[position].realServer
   }

@@ -66,6 +66,7 @@ struct ForwarderCore: BitwiseCopyable {
   /// The other workers' tables, as many as `loads` has peers: read, never written.
   var peerTables: UnsafeMutablePointer<ConnectionTables>
   /// Shared with the other workers.
+  var localities: LocalityTable
   var templates: TemplateTable
   /// Whether this is the worker that frees them.
   var sweepsTemplates: Bool

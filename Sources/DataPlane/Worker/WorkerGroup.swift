@@ -56,16 +56,19 @@ public final class WorkerGroup: Sendable {
     let cpus = try Self.allowedCPUs()
     var workers: [Worker] = []
     let templates: Templates
+    let localities: Localities
     do {
       templates = try Templates(entries: configuration.forwarder.templateEntries)
+      localities = try Localities()
     } catch {
-      throw PortError(.exhausted, "mapping the persistence templates failed: \(error)")
+      throw PortError(.exhausted, "mapping what workers share failed: \(error)")
     }
     for queue in 0..<port.sockets.count {
       let forwarder: Forwarder
       do {
         forwarder = try Forwarder(
-          configuration.forwarder, templates: templates, sweepsTemplates: queue == 0, now: .now())
+          configuration.forwarder, templates: templates, localities: localities,
+          sweepsTemplates: queue == 0, now: .now())
       } catch {
         throw PortError(.exhausted, "mapping the connection table failed: \(error)")
       }

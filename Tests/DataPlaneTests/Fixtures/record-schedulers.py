@@ -2,13 +2,15 @@
 """The guest's half of record-schedulers: commands and packets, and what became of them.
 
 A line is a step. `service NAME FLAGS PORT FAMILY`, `real NUMBER WEIGHT UPPER LOWER` adds or
-edits, `wait` lets connections in FIN_WAIT expire, and a packet is `udp`, `syn`, `ack` or `fin`
+edits, `gone NUMBER` removes, `wait` lets connections in FIN_WAIT expire, `half` lets half a
+day pass, and a packet is `udp`, `syn`, `ack` or `fin`
 with client address and port; udp and syn end in the real server's number, 0 for none.
 """
 import random
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 random.seed(1)
@@ -42,6 +44,12 @@ def real(number, weight, upper=0, lower=0):
     ipvsadm("-e" if number in known else "-a", *service, "-r", "%s:%d" % (name, port), "-g",
             "-w", str(weight), "-x", str(upper), "-y", str(lower))
     known.add(number)
+
+
+def gone(number):
+    print("gone", number)
+    ipvsadm("-d", *service, "-r", "192.168.1.%d:%d" % (150 + number, port))
+    known.remove(number)
 
 
 def chosen():
@@ -126,6 +134,25 @@ def wait():
     time.sleep(4)
 
 
+def day():
+    """With a packet at noon. Instead of 24 hours the time of expiration is 4 s for the last one."""
+    sys.stdout.flush()
+    time.sleep(6)
+    print("half")
+    flows = [syn()]
+    print("half")
+    expiration(4)
+    flows.append(syn())
+    expiration(86400)
+    return flows
+
+
+def expiration(seconds):
+    for name in "lblc", "lblcr":
+        with open("/proc/sys/net/ipv4/vs/%s_expiration" % name, "w") as file:
+            file.write(str(seconds))
+
+
 def hashing():
     for name, flags in (("sh", "-"), ("sh", "sh-port"), ("sh", "sh-fallback"),
                         ("sh", "sh-fallback,sh-port"), ("mh", "-"), ("mh", "mh-port"),
@@ -156,8 +183,8 @@ def hashing():
         clients(60, 6)
 
 
-def counting():
-    for name in ("rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf"):
+def counting(*names):
+    for name in names:
         begin(name, protocol="-t")
         for number, weight in ((1, 1), (2, 4), (3, 7), (4, 0), (5, 4)):
             real(number, weight)
@@ -172,8 +199,8 @@ def counting():
                 real(3, 2)
 
 
-def thresholds():
-    for name in ("rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf"):
+def thresholds(*names):
+    for name in names:
         begin(name, protocol="-t")
         real(1, 5, 6, 3)
         real(2, 9, 8, 0)
@@ -194,10 +221,41 @@ def thresholds():
             syn()
 
 
+def localities():
+    for name in ("lblc", "lblcr"):
+        begin(name, protocol="-t")
+        for number, weight in ((1, 3), (2, 1), (3, 2)):
+            real(number, weight)
+        flows = []
+        for step in range(240):
+            flows += day() if step % 40 == 39 else [syn()]
+            if random.randrange(2):
+                established(flows[-1])
+            if step % 80 > 20 and len(flows) > 1:
+                closing(flows.pop(random.randrange(len(flows))))
+                closing(flows.pop(random.randrange(len(flows))))
+            if step == 70:
+                gone(3)
+            if step == 75:
+                real(3, 2)
+            if step == 120:
+                real(4, 30)
+            if step == 160:
+                gone(1)
+            if step == 200:
+                real(2, 0)
+
+
+COUNTING = ("rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf")
 ipvsadm("--set", "900", "120", "300")
 print("# schedulers of Linux", " ".join(open("/proc/sys/kernel/osrelease").read().split()))
 hashing()
-counting()
+counting(*COUNTING)
 ipvsadm("--set", "900", "1", "300")
-thresholds()
+thresholds(*COUNTING)
+ipvsadm("--set", "900", "120", "300")
+counting("lblc", "lblcr")
+localities()
+ipvsadm("--set", "900", "1", "300")
+thresholds("lblc", "lblcr")
 print("# end", flush=True)

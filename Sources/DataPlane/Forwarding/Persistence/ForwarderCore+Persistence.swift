@@ -26,7 +26,7 @@ extension ForwarderCore {
       }
       return known.template.realServer
     }
-    guard let realServer = chosen(core, service, client) else { return nil }
+    guard let realServer = chosen(core, service, client, now: now) else { return nil }
     let agreed = templates.agree(
       on: Template(realServer: realServer, identity: identity, expiry: expiry), for: identity,
       client: (client.high & record.maskHigh, client.low & record.maskLow),

@@ -45,26 +45,34 @@ struct Client: BitwiseCopyable {
 /// The rules that need no memory of earlier choices are here, the others in `SchedulerCursor`.
 struct Decision: BitwiseCopyable {
   let service: ServiceRecord
+  let index: UInt16
+  let content: UnsafePointer<SnapshotContent>
   /// The service's part of each section.
   let members: UnsafeMutablePointer<Member>
   let thresholds: UnsafeMutablePointer<Thresholds>
   let slots: UnsafeMutablePointer<UInt16>
   let loads: ConnectionLoads
+  let localities: LocalityTable
   let client: Client
   let hashKey: HashKey
+  let now: Tick
 
   init(
     _ content: UnsafePointer<SnapshotContent>, service: UInt16, client: Client,
-    loads: ConnectionLoads, hashKey: HashKey
+    loads: ConnectionLoads, localities: LocalityTable, hashKey: HashKey, now: Tick
   ) {
     let record = content.pointee.services[Int(service)]
     self.service = record
+    index = service
+    self.content = content
     members = content.pointee.members + Int(record.firstMember)
     thresholds = content.pointee.thresholds + Int(record.firstMember)
     slots = content.pointee.slots + Int(record.firstSlot)
     self.loads = loads
+    self.localities = localities
     self.client = client
     self.hashKey = hashKey
+    self.now = now
   }
 
   @inline(__always) var positions: Range<Int> { 0..<Int(service.memberCount) }
@@ -184,7 +192,7 @@ struct Decision: BitwiseCopyable {
     return isSecondLess ? second : first
   }
 
-  private func overhead(_ position: Int) -> UInt64 {
+  func overhead(_ position: Int) -> UInt64 {
     Self.cost(loads.word(members[position].realServer), .overhead)
   }
 

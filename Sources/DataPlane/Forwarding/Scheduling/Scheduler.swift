@@ -6,6 +6,8 @@ public enum Scheduler: String, CaseIterable, Sendable, BitwiseCopyable {
   case rr, wrr
   /// Least connections; by weight.
   case lc, wlc
+  /// A destination keeps its real server; or a set of them, which grows under load.
+  case lblc, lblcr
   /// Tables by destination (one virtual address has one real server) and by client address.
   case dh, sh
   /// Shortest expected delay; an idle real server at once, else as `sed`.

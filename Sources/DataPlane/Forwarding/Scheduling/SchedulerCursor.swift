@@ -26,6 +26,8 @@ struct SchedulerCursor: BitwiseCopyable {
     case .wrr: return weightedRoundRobin(decision)
     case .lc: return decision.least(.overhead, isWeighted: false)
     case .wlc: return decision.least(.overhead)
+    case .lblc: return decision.byLocality()
+    case .lblcr: return decision.byReplicatedLocality()
     case .sed: return decision.least(.expectedDelay)
     case .nq: return decision.least(.expectedDelay, prefersIdle: true)
     case .fo: return decision.first(overflowing: false)
