@@ -17,16 +17,21 @@
 #define EXTENSION_HEADERS 8
 #define VLAN_TAG_BYTES 4
 
-#define MAP(map_name, map_type, entries, key_type, value_type) \
-	struct {                                               \
-		__uint(type, map_type);                        \
-		__uint(max_entries, entries);                  \
-		__type(key, key_type);                         \
-		__type(value, value_type);                     \
+#define MAP_WITH_FLAGS(map_name, map_type, entries, key_type, value_type, flags) \
+	struct {                                                                 \
+		__uint(type, map_type);                                          \
+		__uint(max_entries, entries);                                    \
+		__uint(map_flags, flags);                                        \
+		__type(key, key_type);                                           \
+		__type(value, value_type);                                       \
 	} map_name SEC(".maps")
+#define MAP(map_name, map_type, entries, key_type, value_type) \
+	MAP_WITH_FLAGS(map_name, map_type, entries, key_type, value_type, 0)
 
 MAP(xsks, BPF_MAP_TYPE_XSKMAP, DIRECTOR_MAX_QUEUES, __u32, __u32);
 MAP(services, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_service_key, __u8);
+MAP_WITH_FLAGS(wide, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_WIDE, struct director_service_key,
+	       struct director_wide_ports, BPF_F_NO_PREALLOC);
 MAP(vips, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_vip_key, __u8);
 MAP(port, BPF_MAP_TYPE_ARRAY, 1, __u32, struct director_port);
 MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, DIRECTOR_COUNTERS, __u32, __u64);
@@ -141,13 +146,25 @@ static __always_inline enum kind parse(void *data, void *end, struct director_se
 	return FOREIGN;
 }
 
-/* A switch or bridge may flood frames of other machines; two directors would send them in rings. */
-static __always_inline int is_for_this_host(struct ethhdr *ethernet)
+/* Only where there are services of many ports does other traffic pay for a second look. */
+static __always_inline int is_served(struct director_service_key *key, struct director_port *own)
 {
-	__u32 first = 0;
-	struct director_port *own = bpf_map_lookup_elem(&port, &first);
+	__u16 number = bpf_ntohs(key->port);
+	struct director_wide_ports *ports;
 
-	return own && !__builtin_memcmp(ethernet->h_dest, own->mac_address, ETH_ALEN);
+	if (bpf_map_lookup_elem(&services, key))
+		return 1;
+	if (!own->has_wide)
+		return 0;
+	key->port = 0;
+	ports = bpf_map_lookup_elem(&wide, key);
+	return ports && ports->words[number / 64] >> (number % 64) & 1;
+}
+
+/* A switch or bridge may flood frames of other machines; two directors would send them in rings. */
+static __always_inline int is_for_this_host(struct ethhdr *ethernet, struct director_port *own)
+{
+	return !__builtin_memcmp(ethernet->h_dest, own->mac_address, ETH_ALEN);
 }
 
 SEC("xdp")
@@ -157,11 +174,13 @@ int director(struct xdp_md *context)
 	struct director_service_key key = {};
 	struct director_vip_key vip = {};
 	enum kind kind = parse(data, end, &key);
+	__u32 first = 0;
+	struct director_port *own = bpf_map_lookup_elem(&port, &first);
 
-	if (kind == FOREIGN)
+	if (kind == FOREIGN || !own)
 		return XDP_PASS;
 	if (kind == TRANSPORT) {
-		if (!bpf_map_lookup_elem(&services, &key))
+		if (!is_served(&key, own))
 			return XDP_PASS;
 	} else {
 		__builtin_memcpy(vip.address, key.address, sizeof(vip.address));
@@ -169,7 +188,7 @@ int director(struct xdp_md *context)
 		if (!bpf_map_lookup_elem(&vips, &vip))
 			return XDP_PASS;
 	}
-	if (data + sizeof(struct ethhdr) > end || !is_for_this_host(data)) {
+	if (data + sizeof(struct ethhdr) > end || !is_for_this_host(data, own)) {
 		count(DIRECTOR_COUNTER_OTHER_HOST);
 		return XDP_PASS;
 	}

@@ -124,8 +124,8 @@ extension ConnectionPageReport {
     self.init(
       connections: page.connections.map { connection in
         ConnectionReport(
-          service: connection.service, clientAddress: connection.clientAddress,
-          clientPort: connection.clientPort,
+          service: connection.service, virtual: connection.virtual,
+          clientAddress: connection.clientAddress, clientPort: connection.clientPort,
           realServer: RealServerAddress(
             address: connection.realServerAddress, port: connection.realServerPort),
           state: connection.state.name, remainingSeconds: connection.remainingSeconds)

@@ -10,7 +10,10 @@ import Testing
 /// The same command lines to Martinet as once to ipvsadm 1.31 over the kernel's IPVS: the same
 /// text on both outputs, the same exit code, and so the same state, command by command.
 @Suite struct SessionTests {
-  @Test(arguments: [("session.transcript", 333), ("options.transcript", 160)])
+  @Test(
+    arguments: [
+      ("session.transcript", 333), ("options.transcript", 160), ("all-ports.transcript", 30),
+    ])
   func everyCommandAnswersAsRecorded(name: String, count: Int) async throws {
     let transcript = Transcript(try fixture(name))
     #expect(transcript.steps.count >= count)
@@ -133,6 +136,33 @@ import Testing
       let document = RawClient.get("/v1/services/tcp/192.168.1.149/80", at: desk.socketPath)
       let text = String(decoding: document?.content ?? Data(), as: UTF8.self)
       #expect(text.contains(#""persistence":{"#) && text.contains(#""mask":"255.255.255.0""#))
+    }
+  }
+
+  /// A connection has the port its client addressed, the client's entry none.
+  @Test(arguments: [("10.0.0.9", "192.168.1.149"), ("2001:db8:1::9", "2001:db8::149")])
+  func connectionsToAllPortsAreListed(client: String, vip: String) async throws {
+    func named(_ address: String) -> String { address.contains(":") ? "[\(address)]" : address }
+    let server = vip.replacing("149", with: "151")
+    try await AdminDesk.serve { desk in
+      for line in [
+        "-A -t \(vip) -s rr -p 300", "-a -t \(vip) -r \(named(server)):0",
+      ] {
+        #expect(await desk.ipvsadm(line) == .init())
+      }
+      for port in [UInt16(80), 8080] {
+        let syn = PacketBuilder(from: client, to: vip).with { $0.destinationPort = Port(port) }
+        #expect(desk.plane.forward(syn).verdict.isForward)
+      }
+      let lines = await desk.ipvsadm("-Lnc").output.split(separator: "\n").dropFirst(2)
+      let names = lines.map { $0.split(separator: " ").dropFirst(2).joined(separator: " ") }
+      #expect(
+        names.sorted() == [
+          "NONE \(named(client)):0 \(named(vip)):0 \(named(server)):0",
+          "SYN_RECV \(named(client)):40000 \(named(vip)):80 \(named(server)):80",
+          "SYN_RECV \(named(client)):40000 \(named(vip)):8080 \(named(server)):8080",
+        ])
+      #expect(await desk.ipvsadm("-Ln").output.contains("Route   1      2          0         \n"))
     }
   }
 

@@ -119,6 +119,10 @@ import Testing
       "UDP 01:38  NONE        192.168.1.149:0    192.168.1.149:53   192.168.1.151:53"
     ),
     (
+      "TCP C0A80195 0000 C0A80195 0000 C0A80197 0000 NONE            299",
+      "TCP 04:59  NONE        192.168.1.149:0    192.168.1.149:0    192.168.1.151:0"
+    ),
+    (
       "TCP 2001:0db8:0000:0000:0000:0000:0000:0000 0000 "
         + "2001:0db8:0000:0000:0000:0000:0000:0149 0050 "
         + "2001:0db8:0000:0000:0000:0000:0000:0151 0050 NONE             58",
@@ -136,11 +140,12 @@ import Testing
       IPAddress(text) ?? .v4(IPv4Address(rawValue: UInt32(text, radix: 16)!))
     }
     func port(_ text: String) -> Port { Port(UInt16(text, radix: 16)!) }
+    let virtual = VirtualServiceKey(
+      address: address(fields[3]), ipProtocol: fields[0] == "TCP" ? .tcp : .udp,
+      port: port(fields[4]))
     return ConnectionReport(
-      service: VirtualServiceKey(
-        address: address(fields[3]), ipProtocol: fields[0] == "TCP" ? .tcp : .udp,
-        port: port(fields[4])),
-      clientAddress: address(fields[1]), clientPort: port(fields[2]),
+      service: virtual, virtual: virtual, clientAddress: address(fields[1]),
+      clientPort: port(fields[2]),
       realServer: RealServerAddress(address: address(fields[5]), port: port(fields[6])),
       state: fields[7], remainingSeconds: seconds)
   }

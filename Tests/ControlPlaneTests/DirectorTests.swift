@@ -105,6 +105,31 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     #expect(await director.serviceStatuses() == before)
   }
 
+  /// Port 0 stands for all ports and, as in LVS, needs persistence.
+  @Test func allPortsNeedPersistence() async throws {
+    let desk = try Desk()
+    let director = desk.director
+    let key = VirtualServiceKey.web.onAllPorts
+    await refuses(.portZero(key), EINVAL) {
+      try await director.addService(.init(key: key, scheduler: .rr))
+    }
+    let persistence = Persistence(timeoutSeconds: 300)
+    try await director.addService(.init(key: key, scheduler: .rr, persistence: persistence))
+    let server = RealServerConfiguration(address: IPAddress("192.168.1.151")!, port: Port(0))
+    try await director.addRealServer(server, to: key)
+    try await director.addService(.init(key: .web, scheduler: .rr))
+    try await director.settle()
+    await refuses(.portZero(key), EINVAL) {
+      try await director.editService(.init(key: key, scheduler: .rr))
+    }
+    let allPorts = VirtualPorts(of: key)
+    #expect(allPorts.ports == Port(0)...Port(.max) && "\(allPorts)" == "TCP 192.168.1.149:0")
+    #expect(desk.plane.opened == [.web, allPorts])
+    try await director.deleteService(key)
+    try await director.settle()
+    #expect(desk.plane.opened == [.web])
+  }
+
   @Test func whatDirectRoutingCannotDoIsRefused() async throws {
     let desk = try Desk()
     let director = desk.director
@@ -118,7 +143,7 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     await refuses(.addressFamilyMismatch(ipv6, .web), EINVAL) {
       try await director.addRealServer(.init(address: ipv6, port: Port(80)), to: .web)
     }
-    for text in ["0.0.0.0", "224.0.0.1", "255.255.255.255"] {
+    for text in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::ffff:10.0.0.1"] {
       let address = IPAddress(text)!
       await refuses(.notUnicast(address), EINVAL) {
         try await director.addRealServer(.init(address: address, port: Port(80)), to: .web)

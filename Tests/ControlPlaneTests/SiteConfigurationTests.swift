@@ -76,7 +76,7 @@ import Testing
       ("line 13: services[0].real-servers[1]: ", "of the service's version"),
       ("line 14: services[0].real-servers[2]: ", "keep one"),
       ("line 16: services[1].protocol: \"sctp\"", "tcp or udp"),
-      ("line 17: services[1].port: \"65536\"", "from 1 to 65535"),
+      ("line 17: services[1].port: \"65536\"", "from 0, for all ports, to 65535"),
       ("line 18: services[2]: ", "all real servers into one"),
       ("line 21: services[3]: is no mapping", "lines"),
     ]
@@ -153,10 +153,12 @@ extension SiteConfiguration {
     site.capacity.ipv4Connections = .random(in: 8...(1 << 30), using: &random)
     site.timeouts.udp = .random(in: 1...TimeoutConfiguration.largest, using: &random)
     site.tables = (0..<Int.random(in: 0...5, using: &random)).map { number in
-      let isUDP = Bool.random(using: &random)
-      let key = VirtualServiceKey(
+      let (isUDP, isPersistent) = (Bool.random(using: &random), Bool.random(using: &random))
+      let one = VirtualServiceKey(
         address: IPAddress("2001:db8::\(number + 1)")!, ipProtocol: isUDP ? .udp : .tcp,
         port: Port(.random(in: 1...UInt16.max, using: &random)))
+      // Port 0 needs persistence.
+      let key = isPersistent && .random(using: &random) ? one.onAllPorts : one
       var policy = ServicePolicy(for: key.ipProtocol)
       policy.removal = ServicePolicy.Removal.allCases.randomElement(using: &random)!
       policy.stray = ServicePolicy.Stray.allCases.randomElement(using: &random)!
@@ -167,8 +169,8 @@ extension SiteConfiguration {
         service: ServiceConfiguration(
           key: key, scheduler: Scheduler.allCases.randomElement(using: &random)!,
           flags: SchedulerFlags(rawValue: .random(in: 0...3, using: &random)),
-          persistence: Bool.random(using: &random)
-            ? nil : Persistence(timeoutSeconds: 9, mask: mask.map(IPAddress.v6)),
+          persistence: isPersistent
+            ? Persistence(timeoutSeconds: 9, mask: mask.map(IPAddress.v6)) : nil,
           isOnePacket: isUDP && .random(using: &random), policy: policy),
         realServers: (0..<Int.random(in: 0...3, using: &random)).map { index in
           RealServerConfiguration(

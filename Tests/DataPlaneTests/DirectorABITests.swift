@@ -13,7 +13,9 @@ import Testing
     #expect(MemoryLayout<director_service_key>.offset(of: \.family) == 16)
     #expect(MemoryLayout<director_service_key>.offset(of: \.protocol) == 17)
     #expect(MemoryLayout<director_service_key>.offset(of: \.port) == 18)
+    #expect(MemoryLayout<director_wide_ports>.size == 65536 / 8)
     #expect(MemoryLayout<director_port>.size == 8)
+    #expect(MemoryLayout<director_port>.offset(of: \.has_wide) == 6)
   }
 
   @Test func limitsAndCounters() {

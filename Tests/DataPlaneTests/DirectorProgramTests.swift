@@ -187,17 +187,87 @@ struct DirectorProgramTests {
 
   @Test func aRemovedServiceIsTheKernelsAndItsVIPStaysForTheOthers() throws {
     let fixture = try ProgramFixture(socket: false)
-    try fixture.remove(.web)
+    try fixture.close(.web)
     #expect(try fixture.run(Self.web.frame) == XDP_PASS)
     #expect(try fixture.run(Self.icmp(3).frame) == XDP_DROP, "DNS is still there")
-    try fixture.remove(.dns)
-    try fixture.remove(.dns)
+    try fixture.close(.dns)
+    try fixture.close(.dns)
     #expect(try fixture.run(Self.icmp(3).frame) == XDP_PASS)
-    try fixture.insert(.dns)
-    try fixture.insert(.dns)
+    try fixture.open(.dns)
+    try fixture.open(.dns)
     #expect(try fixture.run(Self.icmp(3).frame) == XDP_DROP)
-    try fixture.remove(.dns)
+    try fixture.close(.dns)
     #expect(try fixture.run(Self.icmp(3).frame) == XDP_PASS, "inserting twice is inserting once")
+  }
+}
+
+extension DirectorProgramTests {
+  private static func ports(
+    _ range: ClosedRange<UInt16>, of address: String = "192.168.1.149",
+    _ ipProtocol: IPProtocol = .tcp
+  ) -> VirtualPorts {
+    VirtualPorts(
+      address: IPAddress(address)!, ipProtocol: ipProtocol,
+      ports: Port(range.lowerBound)...Port(range.upperBound))
+  }
+
+  /// The ports of a packet's VIP and protocol that do not reach the kernel.
+  private func taken(_ fixture: ProgramFixture, _ packet: PacketBuilder) throws -> [UInt16] {
+    let edges: [UInt16] = [0, 1, 62, 63, 64, 65, 79, 80, 81, 127, 128, 443, 1000, 65534, 65535]
+    return try edges.filter { port in
+      try fixture.run(packet.with { $0.destinationPort = Port(port) }.frame) == XDP_DROP
+    }
+  }
+
+  /// Edges of ranges and of the words that hold them; neighbours of any kind stay the kernel's.
+  @Test func rangesOfPorts() throws {
+    let fixture = try ProgramFixture(socket: false)
+    #expect(try taken(fixture, Self.web) == [80])
+    try fixture.open(Self.ports(63...64))
+    try fixture.open(Self.ports(79...127))
+    try fixture.open(Self.ports(81...128))
+    #expect(try taken(fixture, Self.web) == [63, 64, 79, 80, 81, 127, 128])
+    #expect(try taken(fixture, Self.dns).isEmpty)
+    #expect(try taken(fixture, Self.web6) == [80])
+    let neighbour = PacketBuilder(from: "10.0.0.1", to: "192.168.1.148")
+    #expect(try taken(fixture, neighbour).isEmpty)
+    try fixture.close(Self.ports(79...127))
+    #expect(try taken(fixture, Self.web) == [63, 64, 80, 81, 127, 128])
+    try fixture.close(.web)
+    try fixture.close(Self.ports(81...128))
+    try fixture.close(Self.ports(63...64))
+    #expect(try taken(fixture, Self.web).isEmpty)
+  }
+
+  @Test func allPorts() throws {
+    let fixture = try ProgramFixture(socket: false)
+    try fixture.open(Self.ports(0...65535, .udp))
+    try fixture.open(Self.ports(0...65535, of: "2001:db8::149"))
+    #expect(try taken(fixture, Self.dns).count == 15)
+    #expect(try taken(fixture, Self.web6).count == 15)
+    #expect(try taken(fixture, Self.web) == [80])
+    try fixture.open(Self.ports(65535...65535))
+    #expect(try taken(fixture, Self.web) == [80, 65535])
+    try fixture.close(Self.ports(0...65535, of: "2001:db8::149"))
+    #expect(try taken(fixture, Self.web6) == [80])
+  }
+
+  /// A VIP whose only service has all ports gets its fragments and ICMP errors, and loses them.
+  @Test func aVIPOfAllPortsIsAVIP() throws {
+    let fixture = try ProgramFixture(socket: false)
+    let error = Self.icmp(3).with { $0.destination = IPAddress("192.168.1.148")! }
+    #expect(try fixture.run(error.frame) == XDP_PASS)
+    try fixture.open(Self.ports(0...65535, of: "192.168.1.148"))
+    #expect(try fixture.run(error.frame) == XDP_DROP)
+    try fixture.setMACAddress(.realServer(1))
+    let web = Self.web.with {
+      $0.destination = IPAddress("192.168.1.148")!
+      $0.destinationMAC = .realServer(1)
+    }
+    #expect(try fixture.run(web.frame) == XDP_DROP)
+    try fixture.close(Self.ports(0...65535, of: "192.168.1.148"))
+    #expect(try fixture.run(error.with { $0.destinationMAC = .realServer(1) }.frame) == XDP_PASS)
+    #expect(try fixture.run(web.frame) == XDP_PASS)
   }
 }
 
@@ -226,7 +296,7 @@ private final class ProgramFixture: @unchecked Sendable {
 
   init(socket wantsSocket: Bool) throws {
     program = try DirectorProgram(macAddress: .director)
-    for key in [VirtualServiceKey.web, .webIPv6, .dns] { try program.insertService(key) }
+    for ports in [VirtualPorts.web, .webIPv6, .dns] { try program.open(ports) }
     guard wantsSocket else {
       (wire, socket) = (nil, nil)
       return
@@ -237,8 +307,9 @@ private final class ProgramFixture: @unchecked Sendable {
     (self.wire, socket) = (wire, box)
   }
 
-  func insert(_ key: VirtualServiceKey) throws { try program.insertService(key) }
-  func remove(_ key: VirtualServiceKey) throws { try program.removeService(key) }
+  func open(_ ports: VirtualPorts) throws { try program.open(ports) }
+  func close(_ ports: VirtualPorts) throws { try program.close(ports) }
+  func setMACAddress(_ address: MACAddress) throws { try program.setMACAddress(address) }
 
   /// What the program returns for a frame on queue 0.
   func run(_ frame: [UInt8]) throws -> xdp_action {

@@ -52,7 +52,7 @@ struct OpenPortTests {
     let box = try open(wire, xdpMode: mode)
     #expect(try !programs(on: wire), "nothing is attached before the last step")
     try wire.director.namespace.perform { try box.port.attach() }
-    try box.port.insertService(Self.key)
+    try box.port.open(VirtualPorts(of: Self.key))
     let far = try wire.far.tap("far0")
     let director = try wire.director.tap("lan0")
     box.giveFrames(4, queue: 0)
@@ -99,7 +99,7 @@ struct OpenPortTests {
     let wire = try TestSupport.Wire(queues: 2)
     let box = try open(wire)
     try wire.director.namespace.perform { try box.port.attach() }
-    try box.port.insertService(Self.key)
+    try box.port.open(VirtualPorts(of: Self.key))
     for queue in 0..<2 { box.giveFrames(128, queue: queue) }
     let far = try wire.far.tap("far0")
     for number in 0..<64 { try far.send(Self.syn(40000 + UInt16(number)).frame) }

@@ -34,7 +34,7 @@ struct WorkerGroupTests {
     let deadline = monotonicSeconds() + 5
     while group.adoptedGeneration < 1, monotonicSeconds() < deadline { usleep(1000) }
     try #require(group.adoptedGeneration == 1)
-    for service in Self.servers.services { try group.insertService(service.key) }
+    for service in Self.servers.services { try group.open(VirtualPorts(of: service.key)) }
     return group
   }
 

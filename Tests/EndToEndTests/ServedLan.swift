@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 
 /// The LAN with everything on it that answers: the real servers own the VIPs and run nginx on
-/// port 80 and a UDP service on port 53, each answering with its own name.
+/// ports 80 and 8080 and a UDP service on port 53, each answering with its own name.
 final class ServedLan {
   static let web = "-t \(Lan.vip):80"
   static let web6 = "-t [\(Lan.vip6)]:80"
@@ -47,7 +47,7 @@ final class ServedLan {
       access_log off; client_body_temp_path \(folder); proxy_temp_path \(folder);
       fastcgi_temp_path \(folder); uwsgi_temp_path \(folder); scgi_temp_path \(folder);
       server {
-        listen 80; listen [::]:80;
+        listen 80; listen [::]:80; listen 8080; listen [::]:8080;
         location / { return 200 "\(host.name)\\n"; }
         location = /large { root \(folder); }
       }

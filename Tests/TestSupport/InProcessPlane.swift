@@ -12,7 +12,7 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   private let journal = Mutex<[Step]>([])
   private let refusal = Mutex<String?>(nil)
   private let ownMACAddress = Mutex(MACAddress.director)
-  private let openedServices = Mutex<Set<VirtualServiceKey>>([])
+  private let openedPorts = Mutex<Set<VirtualPorts>>([])
 
   public init(workers: Int = 1, entries: Int = 1 << 10) throws {
     let templates = try Templates(entries: entries)
@@ -47,28 +47,28 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   /// What the director did, in order.
   public enum Step: Hashable, Sendable {
     case published(generation: UInt64)
-    case opened(VirtualServiceKey)
-    case closed(VirtualServiceKey)
+    case opened(VirtualPorts)
+    case closed(VirtualPorts)
   }
 
   public struct Refusal: Error, CustomStringConvertible {
     public let description: String
   }
 
-  public func insertService(_ key: VirtualServiceKey) throws {
+  public func open(_ ports: VirtualPorts) throws {
     if let sentence = refusal.withLock({ $0 }) { throw Refusal(description: sentence) }
-    openedServices.withLock { _ = $0.insert(key) }
-    journal.withLock { $0.append(.opened(key)) }
+    openedPorts.withLock { _ = $0.insert(ports) }
+    journal.withLock { $0.append(.opened(ports)) }
   }
 
-  public func removeService(_ key: VirtualServiceKey) {
-    openedServices.withLock { _ = $0.remove(key) }
-    journal.withLock { $0.append(.closed(key)) }
+  public func close(_ ports: VirtualPorts) {
+    openedPorts.withLock { _ = $0.remove(ports) }
+    journal.withLock { $0.append(.closed(ports)) }
   }
 
   public var steps: [Step] { journal.withLock { $0 } }
 
-  /// Refuses to open services with this sentence, or opens them again.
+  /// Refuses to open ports with this sentence, or opens them again.
   public func refuse(_ sentence: String?) { refusal.withLock { $0 = sentence } }
 
   public func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) {
@@ -78,8 +78,8 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   /// What the director was last told of its interface.
   public var macAddress: MACAddress { ownMACAddress.withLock { $0 } }
 
-  /// The services whose packets would come to the workers.
-  public var opened: Set<VirtualServiceKey> { openedServices.withLock { $0 } }
+  /// The ports whose packets would come to the workers.
+  public var opened: Set<VirtualPorts> { openedPorts.withLock { $0 } }
   public var generations: [UInt64] { lock.withLock { $0.map(\.generation) } }
 
   /// Hands a frame to a worker.

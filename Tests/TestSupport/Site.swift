@@ -16,6 +16,17 @@ extension VirtualServiceKey {
     address: IPAddress("2001:db8::149")!, ipProtocol: .tcp, port: Port(80))
   public static let dns = VirtualServiceKey(
     address: IPAddress("192.168.1.149")!, ipProtocol: .udp, port: Port(53))
+
+  /// The service of all ports beside this one.
+  public var onAllPorts: VirtualServiceKey {
+    VirtualServiceKey(address: address, ipProtocol: ipProtocol, port: Port(0))
+  }
+}
+
+extension VirtualPorts {
+  public static let web = VirtualPorts(of: .web)
+  public static let webIPv6 = VirtualPorts(of: .webIPv6)
+  public static let dns = VirtualPorts(of: .dns)
 }
 
 extension SnapshotSpecification.RealServer {

@@ -102,6 +102,8 @@ public struct RealServerReport: Hashable, Sendable, Codable {
 /// have a client port of 0 and the state `NONE`, or `ASSURED` once a connection was established.
 public struct ConnectionReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
+  /// What the client addressed: one port where the service has many.
+  public var virtual: VirtualServiceKey
   public var clientAddress: IPAddress
   public var clientPort: Port
   public var realServer: RealServerAddress
@@ -111,10 +113,11 @@ public struct ConnectionReport: Hashable, Sendable, Codable {
   public var remainingSeconds: UInt32
 
   public init(
-    service: VirtualServiceKey, clientAddress: IPAddress, clientPort: Port,
-    realServer: RealServerAddress, state: String, remainingSeconds: UInt32
+    service: VirtualServiceKey, virtual: VirtualServiceKey, clientAddress: IPAddress,
+    clientPort: Port, realServer: RealServerAddress, state: String, remainingSeconds: UInt32
   ) {
     self.service = service
+    self.virtual = virtual
     self.clientAddress = clientAddress
     self.clientPort = clientPort
     self.realServer = realServer

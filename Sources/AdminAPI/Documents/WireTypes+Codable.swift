@@ -69,7 +69,7 @@ extension Port: Codable {
     let number = try container.decode(Int.self)
     guard let port = UInt16(exactly: number) else {
       throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "\(number) is not a port: give 1 to 65535")
+        in: container, debugDescription: "\(number) is not a port: give 0 to 65535")
     }
     self.init(port)
   }

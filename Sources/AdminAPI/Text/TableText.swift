@@ -67,15 +67,15 @@ public struct TableText: Sendable {
 
   /// One line of `-Lc`.
   public func connection(_ connection: ConnectionReport) -> String {
-    let service = connection.service
+    let virtual = connection.virtual
     let minutes = twoDigits(connection.remainingSeconds / 60)
     let seconds = twoDigits(connection.remainingSeconds % 60)
-    let client = anyName(connection.clientAddress, connection.clientPort, service.ipProtocol)
+    let client = anyName(connection.clientAddress, connection.clientPort, virtual.ipProtocol)
     let server = anyName(
-      connection.realServer.address, connection.realServer.port, service.ipProtocol)
-    return padded(service.ipProtocol.serviceProtocol.uppercased(), 3) + " "
+      connection.realServer.address, connection.realServer.port, virtual.ipProtocol)
+    return padded(virtual.ipProtocol.serviceProtocol.uppercased(), 3) + " "
       + padded("\(minutes):\(seconds)", 6) + " " + padded(connection.state, 11) + " "
-      + padded(client, 18) + " " + padded(anyName(service), 18) + " " + server + "\n"
+      + padded(client, 18) + " " + padded(anyName(virtual), 18) + " " + server + "\n"
   }
 
   /// `-L --timeout`.

@@ -12,6 +12,8 @@
 #define DIRECTOR_MAX_QUEUES 256
 /* Entries of the service map and of the VIP map. */
 #define DIRECTOR_MAX_SERVICES 65536
+/* Entries of the map of wide services: (VIP, protocol) with services of many ports. */
+#define DIRECTOR_MAX_WIDE 4096
 
 #define DIRECTOR_FAMILY_IPV4 4
 #define DIRECTOR_FAMILY_IPV6 6
@@ -23,7 +25,7 @@ struct director_vip_key {
 	__u8 zero[3];
 };
 
-/* Key of the service map: (VIP, protocol, port). */
+/* Key of the service map: (VIP, protocol, port); of the map of wide services, port 0. */
 struct director_service_key {
 	__u8 address[16]; /* network order */
 	__u8 family;      /* DIRECTOR_FAMILY_* */
@@ -31,10 +33,16 @@ struct director_service_key {
 	__be16 port;
 };
 
+/* Value of the map of wide services: bit n % 64 of word n / 64 stands for port n. */
+struct director_wide_ports {
+	__u64 words[1024];
+};
+
 /* The only entry of the port map: whose frames the program may take. */
 struct director_port {
 	__u8 mac_address[6];
-	__u8 zero[2];
+	__u8 has_wide; /* whether the map of wide services has any entry */
+	__u8 zero;
 };
 
 /* Indices into the per-CPU array of 64-bit counters. */
@@ -50,6 +58,7 @@ enum director_counter {
 
 _Static_assert(sizeof(struct director_vip_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_service_key) == 20, "map key layout");
+_Static_assert(sizeof(struct director_wide_ports) == 8192, "map value layout");
 _Static_assert(sizeof(struct director_port) == 8, "map value layout");
 
 #endif

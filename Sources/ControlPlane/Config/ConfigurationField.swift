@@ -71,8 +71,8 @@ extension ConfigurationField<MetricsEndpoint> {
 
 extension ConfigurationField<Port> {
   static let port = Self(
-    expected: "a number from 1 to 65535",
-    parse: { text in UInt16(text).flatMap { $0 == 0 ? nil : Port($0) } },
+    expected: "a number from 0, for all ports, to 65535",
+    parse: { text in UInt16(text).map { Port($0) } },
     text: { String($0.rawValue) })
 }
 

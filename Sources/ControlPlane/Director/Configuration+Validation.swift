@@ -5,7 +5,7 @@ extension ServiceConfiguration {
   /// Throws what would be wrong with it in any director.
   func validate() throws(DirectorError) {
     guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
-    guard key.port.rawValue != 0 else { throw .portZero(key) }
+    guard key.port != Port(0) || persistence != nil else { throw .portZero(key) }
     guard key.address.isUnicast else { throw .notUnicast(key.address) }
     try validatePersistence()
     try validateOnePacket()

@@ -63,11 +63,14 @@ extension Statistics {
 }
 
 extension IPAddress {
-  /// Whether a host can own it: not unspecified, multicast, reserved (RFC 1112 §4) or broadcast.
+  /// Whether a host can own it: not unspecified, multicast, reserved (RFC 1112 §4), broadcast or
+  /// an IPv4 address in IPv6's form (RFC 4291 §2.5.5.2), which is on no wire.
   var isUnicast: Bool {
     switch self {
     case .v4(let address): address.rawValue >> 24 != 0 && address.rawValue < 0xe000_0000
-    case .v6(let address): address.high >> 56 != 0xff && (address.high, address.low) != (0, 0)
+    case .v6(let address):
+      address.high >> 56 != 0xff && (address.high, address.low) != (0, 0)
+        && !(address.high == 0 && address.low >> 32 == 0xffff)
     }
   }
 

@@ -34,8 +34,8 @@ extension Director {
   private func publish() async -> DirectorError? {
     defer { commit = nil }
     let included = changes
-    var failure = close(opened.filter { services[$0] == nil })
-    let keys = services.keys
+    var failure = close(opened.subtracting(served))
+    let ports = served
     let start = monotonicTime()
     do {
       let snapshot = try Snapshot(specification(), generation: generation + 1)
@@ -51,39 +51,42 @@ extension Director {
     failure = await awaitAdoption(of: generation) ?? failure
     snapshotApplySeconds = (monotonicTime() - start) / .seconds(1)
     // Deleted meanwhile: the next snapshot sees to it.
-    failure = open(keys.filter { !opened.contains($0) && services[$0] != nil }) ?? failure
+    failure = open(ports.intersection(served).subtracting(opened)) ?? failure
     settledChanges = included
     return failure
   }
 
-  private func close(_ keys: some Sequence<VirtualServiceKey>) -> DirectorError? {
+  /// The ports of all services.
+  var served: Set<VirtualPorts> { Set(services.keys.map(VirtualPorts.init)) }
+
+  private func close(_ closing: Set<VirtualPorts>) -> DirectorError? {
     var failure: DirectorError?
-    for key in keys {
+    for ports in closing {
       do {
-        try plane.removeService(key)
-        opened.remove(key)
+        try plane.close(ports)
+        opened.remove(ports)
       } catch {
-        failure = refused(error, key)
+        failure = refused(error, ports)
       }
     }
     return failure
   }
 
-  private func open(_ keys: some Sequence<VirtualServiceKey>) -> DirectorError? {
+  private func open(_ opening: Set<VirtualPorts>) -> DirectorError? {
     var failure: DirectorError?
-    for key in keys {
+    for ports in opening {
       do {
-        try plane.insertService(key)
-        opened.insert(key)
+        try plane.open(ports)
+        opened.insert(ports)
       } catch {
-        failure = refused(error, key)
+        failure = refused(error, ports)
       }
     }
     return failure
   }
 
-  private func refused(_ error: any Error, _ key: VirtualServiceKey) -> DirectorError {
-    logger.error("\(error)", metadata: ["service": "\(key)"])
+  private func refused(_ error: any Error, _ ports: VirtualPorts) -> DirectorError {
+    logger.error("\(error)", metadata: ["ports": "\(ports)"])
     return .system("\(error)")
   }
 

@@ -30,9 +30,7 @@ extension Director {
     _ = serviceIndices.reclaim(sweptGeneration: swept)
     let freed = realServerIndices.reclaim(sweptGeneration: swept)
     if !freed.isEmpty { carry(Set(freed.map(RealServerIndex.init))) }
-    if opened.count != services.count || !opened.allSatisfy({ services[$0] != nil }) {
-      changes += 1
-    }
+    if opened != served { changes += 1 }
     // A failure is logged where it happens and tried again by the next call.
     try? await publishChanges()
   }

@@ -148,9 +148,12 @@ private struct Names {
     guard let service = services[connection.service],
       let (_, realServer) = realServers[connection.realServer]
     else { return nil }
+    var virtual = service
+    if service.port == Port(0) { virtual.port = connection.destinationPort }
     return ConnectionStatus(
-      service: service, clientAddress: connection.client, clientPort: connection.clientPort,
-      realServerAddress: realServer.address, realServerPort: realServer.port,
+      service: service, virtual: virtual, clientAddress: connection.client,
+      clientPort: connection.clientPort, realServerAddress: realServer.address,
+      realServerPort: virtual.port,
       state: .connection(connection.state),
       remainingSeconds: UInt32(max(0, connection.remainingMilliseconds)) / 1000)
   }
@@ -159,7 +162,7 @@ private struct Names {
   func status(of template: TemplateDescription) -> ConnectionStatus? {
     guard let (service, realServer) = realServers[template.realServer] else { return nil }
     return ConnectionStatus(
-      service: service, clientAddress: template.client, clientPort: Port(0),
+      service: service, virtual: service, clientAddress: template.client, clientPort: Port(0),
       realServerAddress: realServer.address, realServerPort: realServer.port,
       state: .template(isAssured: template.isAssured),
       remainingSeconds: UInt32(max(0, template.remainingMilliseconds)) / 1000)

@@ -40,8 +40,8 @@ public actor Director {
   /// What happened to real servers' neighbours since the start.
   public internal(set) var neighborEvents: [NeighborChange: UInt64] = [:]
   var commit: Task<DirectorError?, Never>?
-  /// Services whose packets come to the workers.
-  var opened: Set<VirtualServiceKey> = []
+  /// Ports whose packets come to the workers.
+  var opened: Set<VirtualPorts> = []
 
   /// - Parameter clock: a monotonic clock; quarantines are measured by it.
   public init(

@@ -66,7 +66,7 @@ extension DirectorError: CustomStringConvertible {
     case .unsupportedProtocol(let key):
       "service \(key) is neither TCP nor UDP: only these are forwarded"
     case .portZero(let key):
-      "service \(key) has port 0, which needs persistence, which is not available: name a port"
+      "service \(key) has port 0, all ports, which needs persistence: give it, or name a port"
     case .onePacketTCP(let key):
       "one-packet scheduling is for datagrams, and \(key) is TCP: leave it out"
     case .notUnicast(let address):
@@ -116,16 +116,33 @@ extension DirectorError: CustomStringConvertible {
 
 extension VirtualServiceKey: CustomStringConvertible {
   /// `TCP 192.0.2.1:80`, `UDP [2001:db8::1]:53`.
+  public var description: String { "\(ipProtocol.name) \(address.inBrackets):\(port.rawValue)" }
+}
+
+extension VirtualPorts: CustomStringConvertible {
+  /// `TCP 192.0.2.1:80-90`, `UDP [2001:db8::1]:53`; all ports are `0`.
   public var description: String {
-    let name: String =
-      switch ipProtocol {
-      case .tcp: "TCP"
-      case .udp: "UDP"
-      default: "protocol \(ipProtocol.rawValue)"
-      }
-    return switch address {
-    case .v4(let address): "\(name) \(address):\(port.rawValue)"
-    case .v6(let address): "\(name) [\(address)]:\(port.rawValue)"
+    let (first, last) = (ports.lowerBound.rawValue, ports.upperBound.rawValue)
+    let range = ports == Self.allPorts ? "0" : first == last ? "\(first)" : "\(first)-\(last)"
+    return "\(ipProtocol.name) \(address.inBrackets):\(range)"
+  }
+}
+
+extension IPProtocol {
+  fileprivate var name: String {
+    switch self {
+    case .tcp: "TCP"
+    case .udp: "UDP"
+    default: "protocol \(rawValue)"
+    }
+  }
+}
+
+extension IPAddress {
+  fileprivate var inBrackets: String {
+    switch self {
+    case .v4(let address): "\(address)"
+    case .v6(let address): "[\(address)]"
     }
   }
 }

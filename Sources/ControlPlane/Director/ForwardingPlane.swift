@@ -12,12 +12,12 @@ public protocol ForwardingPlane: Sendable {
   /// Every worker has looked at all its connections since it adopted this generation.
   var sweptGeneration: UInt64 { get }
 
-  /// Opens the way from the interface to the workers for a service's packets. Doing so twice is
-  /// doing it once.
-  func insertService(_ key: VirtualServiceKey) throws
+  /// Opens the way from the interface to the workers for the packets to these ports. Doing so twice
+  /// is doing it once.
+  func open(_ ports: VirtualPorts) throws
 
-  /// Closes it: the kernel sees the packets again.
-  func removeService(_ key: VirtualServiceKey) throws
+  /// Closes it: the kernel sees the packets again, except those to ports that are open otherwise.
+  func close(_ ports: VirtualPorts) throws
 
   /// Why a worker gave up, in a sentence; nil while all are well.
   var failure: String? { get }

@@ -115,6 +115,8 @@ public struct ConnectionStatus: Hashable, Sendable {
   }
 
   public var service: VirtualServiceKey
+  /// What the client addressed: one port where the service has many.
+  public var virtual: VirtualServiceKey
   public var clientAddress: IPAddress
   public var clientPort: Port
   public var realServerAddress: IPAddress
@@ -124,11 +126,12 @@ public struct ConnectionStatus: Hashable, Sendable {
   public var remainingSeconds: UInt32
 
   public init(
-    service: VirtualServiceKey, clientAddress: IPAddress, clientPort: Port,
-    realServerAddress: IPAddress, realServerPort: Port, state: State,
+    service: VirtualServiceKey, virtual: VirtualServiceKey, clientAddress: IPAddress,
+    clientPort: Port, realServerAddress: IPAddress, realServerPort: Port, state: State,
     remainingSeconds: UInt32
   ) {
     self.service = service
+    self.virtual = virtual
     self.clientAddress = clientAddress
     self.clientPort = clientPort
     self.realServerAddress = realServerAddress

@@ -9,6 +9,13 @@ struct Batch: BitwiseCopyable {
   var frameBytes: UInt64
   var now: Tick
   var verdicts: UnsafeMutablePointer<Verdict>
+
+  /// The frame at `index`, which was found to lie in the frames.
+  func frame(_ index: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(
+      start: frames + Int(truncatingIfNeeded: descriptors[index].address),
+      count: Int(truncatingIfNeeded: descriptors[index].length))
+  }
 }
 
 /// The hot path: parse and prefetch, then look up and rewrite, then whatever missed, and last the
@@ -17,7 +24,8 @@ extension ForwarderCore {
   /// Decides every frame of `batch`. Shape and thread: `Forwarder.forward`.
   @inline(__always)
   static func forward(_ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch) {
-    let (ipv4Count, ipv6Count) = parse(core, batch)
+    var (ipv4Count, ipv6Count) = parse(core, batch)
+    if _slowPath(core.pointee.unservedCount > 0) { ipv6Count = acceptWide(core, batch, ipv6Count) }
     if ipv4Count > 0 { forwardIPv4(core, batch, ipv4Count) }
     if ipv6Count > 0 { forwardIPv6(core, batch, ipv6Count) }
     if _slowPath(core.pointee.portlessCount > 0) { forwardPortless(core, batch) }

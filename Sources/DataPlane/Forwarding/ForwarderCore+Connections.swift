@@ -14,8 +14,7 @@ extension ForwarderCore {
     let isForgotten = isExpired || status.isGone && core.pointee.policy(of: facts).removal == .purge
     if isForgotten, !core.pointee.opens(facts) { return stray(core, batch, frame, facts) }
     if isForgotten || core.pointee.schedulesAnew(meta, status, facts) {
-      let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
-      let client = Client(record: record, isIPv6: isIPv6)
+      let client = core.pointee.client(of: record, facts.service)
       if core.pointee.isOnePacket(facts) {
         // The record is left to the sweep.
         return forwardOnce(core, batch, frame, facts, client)
@@ -40,9 +39,8 @@ extension ForwarderCore {
     if transition.nextState == ConnectionState.established.rawValue,
       transition.nextState != meta.state
     {
-      let isIPv6 = core.pointee.content.pointee.services[Int(facts.service)].isIPv6
       core.pointee.assureTemplate(
-        facts.service, Client(record: record, isIPv6: isIPv6), now: batch.now)
+        facts.service, core.pointee.client(of: record, facts.service), now: batch.now)
     }
     let idle = core.pointee.content.pointee.timeouts[Int(transition.nextState)]
     record.pointee =
@@ -263,6 +261,11 @@ extension ForwarderCore {
   func status(of realServer: UInt16) -> NextHop.Status {
     Int(realServer) < content.pointee.realServerCount
       ? content.pointee.nextHops[Int(realServer)].status : .vacant
+  }
+
+  private func client(of record: UnsafeMutablePointer<UInt64>, _ service: UInt16) -> Client {
+    Client(
+      record: record, isInIPv6Table: content.pointee.services[Int(service)].usesIPv6Table)
   }
 
   private func isOnePacket(_ facts: PacketFacts) -> Bool {

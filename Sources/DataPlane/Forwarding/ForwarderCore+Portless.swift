@@ -3,18 +3,23 @@
 /// Packets that name no ports: ICMP errors go where the connection goes that they quote, fragments
 /// where their first one went. Both reach any queue, so the other workers' tables are asked too.
 extension ForwarderCore {
-  /// Drops a packet that parsing refused, or keeps it for the end of the batch, when the
-  /// connections of the batch are known.
+  /// Drops a packet that parsing refused, or keeps it: for the services of many ports, or for the
+  /// end of the batch, when the connections of the batch are known.
   @inline(never)
   static func refuse(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ reason: DropReason
   ) {
-    guard reason == .fragmentUnmatched || reason == .icmpUnmatched else {
-      return drop(core, batch, index, reason)
+    if reason == .fragmentUnmatched || reason == .icmpUnmatched {
+      core.pointee.portless[core.pointee.portlessCount] = UInt8(truncatingIfNeeded: index)
+      core.pointee.portlessCount &+= 1
+    } else if reason == .noService, core.pointee.content.pointee.wideServices.count > 0 {
+      // No packet has missed a connection yet.
+      core.pointee.misses[core.pointee.unservedCount] = UInt8(truncatingIfNeeded: index)
+      core.pointee.unservedCount &+= 1
+    } else {
+      drop(core, batch, index, reason)
     }
-    core.pointee.portless[core.pointee.portlessCount] = UInt8(truncatingIfNeeded: index)
-    core.pointee.portlessCount &+= 1
   }
 
   /// Pass 4.
@@ -22,11 +27,8 @@ extension ForwarderCore {
   static func forwardPortless(_ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch) {
     for place in 0..<core.pointee.portlessCount {
       let index = Int(core.pointee.portless[place])
-      let descriptor = batch.descriptors[index]
-      let frame = batch.frames + Int(truncatingIfNeeded: descriptor.address)
-      let bytes = UnsafeRawBufferPointer(
-        start: frame, count: Int(truncatingIfNeeded: descriptor.length)
-      ).bytes
+      let octets = batch.frame(index)
+      let (bytes, frame) = (octets.bytes, octets.baseAddress.unsafelyUnwrapped)
       guard let (offset, type) = PacketParser.networkHeader(bytes) else {
         drop(core, batch, index, .truncated)
         continue
@@ -58,10 +60,9 @@ extension ForwarderCore {
     }
     let parsed = PacketParser.ipv4Error(bytes, at: offset)
     guard let error = parsed.fields else { return parsed.reason }
-    guard
-      let (key, _) = core.pointee.key(of: error.reversed),
-      let record = core.pointee.record(of: key, now: batch.now)
-    else { return .icmpUnmatched }
+    guard let record = core.pointee.record(of: error.reversed, now: batch.now) else {
+      return .icmpUnmatched
+    }
     return follow(
       core, batch, index, frame, record.realServer, error.reversed.transport.ipBytes, error.kind)
   }
@@ -95,10 +96,9 @@ extension ForwarderCore {
     guard upper.header == IPProtocol.icmpv6.rawValue else { return .unknownProtocol }
     let parsed = PacketParser.ipv6Error(bytes, upper, network: offset, end: end)
     guard let error = parsed.fields else { return parsed.reason }
-    guard
-      let (key, _) = core.pointee.key(of: error.reversed),
-      let record = core.pointee.record(of: key, now: batch.now)
-    else { return .icmpUnmatched }
+    guard let record = core.pointee.record(of: error.reversed, now: batch.now) else {
+      return .icmpUnmatched
+    }
     return follow(
       core, batch, index, frame, record.realServer, error.reversed.transport.ipBytes, error.kind)
   }
@@ -121,7 +121,9 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ frame: UnsafeMutableRawPointer, _ fields: IPv4Fields
   ) -> DropReason? {
-    guard let (key, service) = core.pointee.key(of: fields) else { return .noService }
+    guard let (key, service) = core.pointee.key(of: fields) else {
+      return openIPv6(core, batch, index, frame, IPv6Fields(mapping: fields))
+    }
     let line = core.pointee.ipv4.line(core.pointee.hashKey.hash(key))
     if IPv4ConnectionTable.findInPair(key, line) == nil,
       let record = core.pointee.record(of: key, now: batch.now)
@@ -204,6 +206,7 @@ extension ForwarderCore {
 
 /// Looking connections up without touching them.
 extension ForwarderCore {
+  /// nil where no service of one port takes the packet.
   private func key(of fields: IPv4Fields) -> (key: UInt64, service: UInt16)? {
     let service = content.pointee.ipv4Services.lookUp(
       IPv4ServiceTable.key(
@@ -215,16 +218,30 @@ extension ForwarderCore {
     )
   }
 
+  /// nil where no service takes the packet.
   private func key(of fields: IPv6Fields) -> (key: IPv6ConnectionKey, service: UInt16)? {
     let service = content.pointee.ipv6Services.lookUp(
       fields.destinationHigh, fields.destinationLow,
       IPv6ServiceTable.transport(fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard service != 0 else { return nil }
+    guard service != 0 else { return wideKey(of: fields) }
     return (
       IPv6ConnectionKey(
         high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,
         service: service), service
     )
+  }
+
+  /// The live record of the connection that a packet belongs to.
+  private func record(of fields: IPv4Fields, now: Tick) -> ConnectionMeta? {
+    guard let (key, _) = key(of: fields) else {
+      return record(of: IPv6Fields(mapping: fields), now: now)
+    }
+    return record(of: key, now: now)
+  }
+
+  private func record(of fields: IPv6Fields, now: Tick) -> ConnectionMeta? {
+    guard let (key, _) = key(of: fields) else { return nil }
+    return record(of: key, now: now)
   }
 
   /// The live record of `key`, in this worker's table or another's.

@@ -87,7 +87,7 @@ extension ForwarderCore {
       } else if keepsTemplates {
         let meta = ConnectionMeta(rawValue: position.meta.pointee)
         keepTemplate(
-          UInt16(truncatingIfNeeded: transport), Client(record: position.meta, isIPv6: true),
+          UInt16(truncatingIfNeeded: transport), Client(record: position.meta, isInIPv6Table: true),
           meta.realServer, now: now)
       }
     }

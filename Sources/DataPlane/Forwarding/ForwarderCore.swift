@@ -60,6 +60,8 @@ struct ForwarderCore: BitwiseCopyable {
   /// Places in the batch of packets that name no ports.
   var portless: UnsafeMutablePointer<UInt8>
   var portlessCount = 0
+  /// Packets that no service of one port takes: their places are in `misses` during pass 1.
+  var unservedCount = 0
   /// The real server of the last packet that went out of line.
   var lastRealServer: UInt16 = 0
   var fragments: FragmentTable

@@ -25,6 +25,10 @@ public struct ConnectionDescription: Sendable, Equatable {
   public var client: IPAddress
   public var clientPort: Port
   public var service: ServiceIndex
+  /// What the client addressed, where the service has many ports: the port, and the number of the
+  /// VIP within the service.
+  public var destinationPort: Port
+  public var vip: UInt16
   public var realServer: RealServerIndex
   public var state: ConnectionState
   public var remainingMilliseconds: Int32
@@ -125,15 +129,15 @@ public struct ForwarderView: @unchecked Sendable {
     for slot in 0..<IPv6ConnectionTable.entriesPerLine {
       let position = IPv6ConnectionTable.Position(words: words + slot * 4)
       let transport = sharedLoad(position.transport)
-      let address = IPv6Address(
+      let address = IPAddress(
         high: sharedLoad(position.words), low: sharedLoad(position.words + 1))
       let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
       guard transport != 0, sharedLoad(position.transport) == transport else { continue }
-      append(.v6(address), transport: transport, meta, now, to: &found)
+      append(address, transport: transport, meta, now, to: &found)
     }
   }
 
-  /// `transport`: client port in bits 16…31, service number in bits 0…15.
+  /// `transport`: as `IPv6ConnectionKey` has it.
   private func append(
     _ client: IPAddress, transport: UInt64, _ meta: ConnectionMeta, _ now: Tick,
     to found: inout [ConnectionDescription]
@@ -144,6 +148,8 @@ public struct ForwarderView: @unchecked Sendable {
       ConnectionDescription(
         client: client, clientPort: Port(UInt16(truncatingIfNeeded: transport >> 16)),
         service: ServiceIndex(rawValue: UInt16(truncatingIfNeeded: transport)),
+        destinationPort: Port(UInt16(truncatingIfNeeded: transport >> 32)),
+        vip: UInt16(truncatingIfNeeded: transport >> 48),
         realServer: RealServerIndex(rawValue: meta.realServer), state: state,
         remainingMilliseconds: remaining))
   }

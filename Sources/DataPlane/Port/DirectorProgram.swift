@@ -41,36 +41,46 @@ struct DirectorProgram: ~Copyable {
   private let sockets: Int32
   private let counterMap: Int32
   private let port: Int32
-  private var opened: Set<VirtualServiceKey>
+  private let wide: Int32
+  private var macAddress: MACAddress
+  private var opened: Set<VirtualPorts> = []
   /// How many of them each VIP has: it closes with the last one.
-  private var openedOfVIP: [IPAddress: Int]
+  private var openedOfVIP: [IPAddress: Int] = [:]
+  /// Those of more than one port, by VIP and protocol.
+  private var openedWide: [WideKey: Set<ClosedRange<Port>>] = [:]
+
+  private struct WideKey: Hashable {
+    var address: IPAddress
+    var ipProtocol: IPProtocol
+  }
 
   /// Loads the program, which will take only frames addressed to `macAddress`.
   init(macAddress: MACAddress) throws(PortError) {
     let object = try Self.load()
     func map(_ name: String) -> Int32 { bpf_object__find_map_fd_by_name(object, name) }
     do {
-      try Self.set(map("port"), to: macAddress)
+      try Self.set(map("port"), macAddress, hasWide: false)
     } catch {
       bpf_object__close(object)
       throw error
     }
     self.object = object
+    self.macAddress = macAddress
     fileDescriptor = bpf_program__fd(bpf_object__find_program_by_name(object, "director"))
     services = map("services")
+    wide = map("wide")
     vips = map("vips")
     sockets = map("xsks")
     counterMap = map("counters")
     port = map("port")
-    opened = []
-    openedOfVIP = [:]
   }
 
   deinit { bpf_object__close(object) }
 
   /// From now on the program takes only frames addressed to `macAddress`.
-  func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
-    try Self.set(port, to: macAddress)
+  mutating func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
+    try Self.set(port, macAddress, hasWide: !openedWide.isEmpty)
+    self.macAddress = macAddress
   }
 
   private static func load() throws(PortError) -> OpaquePointer {
@@ -90,10 +100,13 @@ struct DirectorProgram: ~Copyable {
         + PortError.capabilities)
   }
 
-  private static func set(_ map: Int32, to macAddress: MACAddress) throws(PortError) {
+  private static func set(
+    _ map: Int32, _ macAddress: MACAddress, hasWide: Bool
+  ) throws(PortError) {
     var value = director_port()
+    value.has_wide = hasWide ? 1 : 0
     withUnsafeMutableBytes(of: &value.mac_address) { $0.copyBytes(from: macAddress.octets) }
-    try update(map, UInt32(0), value, "writing the interface's MAC address")
+    try update(map, UInt32(0), value, "describing the interface")
   }
 
   private static func update<Key: BitwiseCopyable, Value: BitwiseCopyable>(
@@ -109,45 +122,76 @@ struct DirectorProgram: ~Copyable {
     try Self.update(sockets, queue, UInt32(socket), "registering queue \(queue)")
   }
 
-  /// From now on the service's packets go to the workers. Doing so twice is doing it once.
-  mutating func insertService(_ key: VirtualServiceKey) throws(PortError) {
-    guard !opened.contains(key) else { return }
+  /// From now on the packets to these ports go to the workers. Doing so twice is doing it once.
+  mutating func open(_ ports: VirtualPorts) throws(PortError) {
+    guard !opened.contains(ports) else { return }
     guard opened.count < Int(DIRECTOR_MAX_SERVICES) else {
       throw PortError(
         .exhausted, "there are \(DIRECTOR_MAX_SERVICES) services already; delete one first")
     }
-    try Self.update(vips, key.address.mapKey, UInt8(1), "opening the VIP \(key.address)")
+    try Self.update(vips, ports.address.mapKey, UInt8(1), "opening the VIP \(ports.address)")
     do {
-      try Self.update(services, key.mapKey, UInt8(1), "opening a service")
+      if ports.isOne {
+        try Self.update(services, ports.mapKey, UInt8(1), "opening a service")
+      } else {
+        try setWide(ports) { $0.insert(ports.ports) }
+      }
     } catch {
-      try? closeVIP(key.address)
+      try? closeVIP(ports.address)
       throw error
     }
-    opened.insert(key)
-    openedOfVIP[key.address, default: 0] += 1
+    opened.insert(ports)
+    openedOfVIP[ports.address, default: 0] += 1
   }
 
-  /// From now on the service's packets are the kernel's; its VIP's fragments and ICMP errors too
-  /// when it was the last one there.
-  mutating func removeService(_ key: VirtualServiceKey) throws(PortError) {
-    guard opened.contains(key) else { return }
-    var mapKey = key.mapKey
-    let status = bpf_map_delete_elem(services, &mapKey)
-    guard status == 0 || status == -ENOENT else { throw .system("closing a service", -status) }
-    opened.remove(key)
-    openedOfVIP[key.address]! -= 1
-    try closeVIP(key.address)
+  /// From now on the packets to these ports are the kernel's, unless they are open otherwise; the
+  /// VIP's fragments and ICMP errors too when they were the last ones open there.
+  mutating func close(_ ports: VirtualPorts) throws(PortError) {
+    guard opened.contains(ports) else { return }
+    if ports.isOne {
+      try Self.delete(services, ports.mapKey, "closing a service")
+    } else {
+      try setWide(ports) { $0.remove(ports.ports) }
+    }
+    opened.remove(ports)
+    openedOfVIP[ports.address]! -= 1
+    try closeVIP(ports.address)
   }
 
-  /// Unless a service of it is open.
+  /// Changes the ranges of a VIP and protocol, in the kernel first.
+  private mutating func setWide(
+    _ ports: VirtualPorts, _ change: (inout Set<ClosedRange<Port>>) -> Void
+  ) throws(PortError) {
+    let key = WideKey(address: ports.address, ipProtocol: ports.ipProtocol)
+    var ranges = openedWide[key] ?? []
+    change(&ranges)
+    if ranges.isEmpty {
+      try Self.delete(wide, ports.mapKey, "closing ports")
+    } else {
+      guard openedWide[key] != nil || openedWide.count < Int(DIRECTOR_MAX_WIDE) else {
+        throw PortError(
+          .exhausted,
+          "services of many ports are on \(DIRECTOR_MAX_WIDE) VIPs already; delete one first")
+      }
+      try Self.update(wide, ports.mapKey, director_wide_ports(ranges), "opening ports")
+    }
+    openedWide[key] = ranges.isEmpty ? nil : ranges
+    try Self.set(port, macAddress, hasWide: !openedWide.isEmpty)
+  }
+
+  private static func delete<Key: BitwiseCopyable>(
+    _ map: Int32, _ key: Key, _ attempt: String
+  ) throws(PortError) {
+    var key = key
+    let status = bpf_map_delete_elem(map, &key)
+    guard status == 0 || status == -ENOENT else { throw .system(attempt, -status) }
+  }
+
+  /// Unless ports of it are open.
   private mutating func closeVIP(_ address: IPAddress) throws(PortError) {
     guard openedOfVIP[address, default: 0] == 0 else { return }
     openedOfVIP[address] = nil
-    var mapKey = address.mapKey
-    let status = bpf_map_delete_elem(vips, &mapKey)
-    guard status == 0 || status == -ENOENT else {
-      throw .system("closing the VIP \(address)", -status)
-    }
+    try Self.delete(vips, address.mapKey, "closing the VIP \(address)")
   }
 
   /// Summed over all CPUs.
@@ -193,13 +237,28 @@ extension IPAddress {
   }
 }
 
-extension VirtualServiceKey {
+extension VirtualPorts {
+  /// Port 0 where they are many.
   fileprivate var mapKey: director_service_key {
     var key = director_service_key()
     key.family = address.family
     withUnsafeMutableBytes(of: &key.address) { address.copyOctets(to: $0) }
     key.protocol = ipProtocol.rawValue
-    key.port = port.rawValue.bigEndian
+    key.port = isOne ? ports.lowerBound.rawValue.bigEndian : 0
     return key
+  }
+}
+
+extension director_wide_ports {
+  fileprivate init(_ ranges: Set<ClosedRange<Port>>) {
+    self.init()
+    withUnsafeMutableBytes(of: &words) { bytes in
+      let words = bytes.bindMemory(to: UInt64.self)
+      for range in ranges {
+        for port in range.lowerBound.rawValue...range.upperBound.rawValue {
+          words[Int(port) / 64] |= 1 << (port % 64)
+        }
+      }
+    }
   }
 }

@@ -46,18 +46,14 @@ struct OpenPort: ~Copyable {
   /// Lets no more packets in; the kernel sees them again.
   mutating func detach() { link.detach() }
 
-  /// From now on the service's packets go to the workers. Doing so twice is doing it once.
-  mutating func insertService(_ key: VirtualServiceKey) throws(PortError) {
-    try program.insertService(key)
-  }
+  /// As `DirectorProgram.open`.
+  mutating func open(_ ports: VirtualPorts) throws(PortError) { try program.open(ports) }
 
-  /// From now on the service's packets are the kernel's.
-  mutating func removeService(_ key: VirtualServiceKey) throws(PortError) {
-    try program.removeService(key)
-  }
+  /// As `DirectorProgram.close`.
+  mutating func close(_ ports: VirtualPorts) throws(PortError) { try program.close(ports) }
 
   /// The interface has another MAC address.
-  func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
+  mutating func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
     try program.setMACAddress(macAddress)
   }
 

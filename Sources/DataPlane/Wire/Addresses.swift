@@ -45,10 +45,36 @@ public enum IPAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
 public struct VirtualServiceKey: Hashable, Sendable, BitwiseCopyable {
   public var address: IPAddress
   public var ipProtocol: IPProtocol
+  /// 0 stands for all ports.
   public var port: Port
   public init(address: IPAddress, ipProtocol: IPProtocol, port: Port) {
     self.address = address
     self.ipProtocol = ipProtocol
     self.port = port
   }
+}
+
+/// Ports of a VIP and protocol: what packets are steered and found by.
+public struct VirtualPorts: Hashable, Sendable {
+  public var address: IPAddress
+  public var ipProtocol: IPProtocol
+  public var ports: ClosedRange<Port>
+
+  public static let allPorts = Port(0)...Port(.max)
+
+  public init(address: IPAddress, ipProtocol: IPProtocol, ports: ClosedRange<Port>) {
+    self.address = address
+    self.ipProtocol = ipProtocol
+    self.ports = ports
+  }
+
+  /// Those that a service takes.
+  public init(of service: VirtualServiceKey) {
+    self.init(
+      address: service.address, ipProtocol: service.ipProtocol,
+      ports: service.port == Port(0) ? Self.allPorts : service.port...service.port)
+  }
+
+  /// Whether it is one port and no more.
+  var isOne: Bool { ports.lowerBound == ports.upperBound }
 }

@@ -129,14 +129,14 @@ public final class WorkerGroup: Sendable {
   /// Every worker has completed a sweep that began when it had adopted this generation.
   public var sweptGeneration: UInt64 { views.map(\.sweptGeneration).min() ?? 0 }
 
-  /// From now on the service's packets go to the workers. Doing so twice is doing it once.
-  public func insertService(_ key: VirtualServiceKey) throws(PortError) {
-    try state.withLock { state throws(PortError) in try state.port?.insertService(key) }
+  /// From now on the packets to these ports go to the workers. Doing so twice is doing it once.
+  public func open(_ ports: VirtualPorts) throws(PortError) {
+    try state.withLock { state throws(PortError) in try state.port?.open(ports) }
   }
 
-  /// From now on the service's packets are the kernel's.
-  public func removeService(_ key: VirtualServiceKey) throws(PortError) {
-    try state.withLock { state throws(PortError) in try state.port?.removeService(key) }
+  /// From now on they are the kernel's, except those to ports that are open otherwise.
+  public func close(_ ports: VirtualPorts) throws(PortError) {
+    try state.withLock { state throws(PortError) in try state.port?.close(ports) }
   }
 
   /// The interface has another MAC address: frames to it are taken from now on.

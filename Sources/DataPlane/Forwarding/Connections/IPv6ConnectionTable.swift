@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An IPv6 connection's key: the client's address, and its port with the service's number.
+///
+/// Of a service of many ports it is that of an IPv4 connection too, with the client's address in
+/// the form ::ffff:a.b.c.d, and says which port of which VIP the client addressed.
 struct IPv6ConnectionKey: BitwiseCopyable {
   var high: UInt64
   var low: UInt64
-  /// Client port (bits 16…31) and service number (0…15); never zero.
+  /// Service number (bits 0…15) and client port (16…31); destination port (32…47) and number of
+  /// the VIP (48…63) where the service has many. Never zero.
   var transport: UInt64
 
   @inline(__always) init(high: UInt64, low: UInt64, port: UInt16, service: UInt16) {
@@ -12,9 +16,14 @@ struct IPv6ConnectionKey: BitwiseCopyable {
     self.low = low
     transport = UInt64(port) &<< 16 | UInt64(service)
   }
+
+  mutating func setDestination(port: UInt16, vip: UInt16) {
+    transport |= UInt64(vip) &<< 48 | UInt64(port) &<< 32
+  }
 }
 
-/// IPv6 connections: cache lines of two 32-octet entries, the neighbour line takes the overflow.
+/// IPv6 connections, and those of services of many ports: cache lines of two 32-octet entries, the
+/// neighbour line takes the overflow.
 ///
 /// An entry is the client's address, port and service (zero: vacant), and a `ConnectionMeta`. The
 /// rules for writers and readers are those of `IPv4ConnectionTable`.

@@ -22,14 +22,15 @@ struct Client: BitwiseCopyable {
 
   private init(high: UInt64, low: UInt64, transport: UInt64) {
     (self.high, self.low) = (high, low)
-    address = Self.folded(high, low)
+    let isIPv4 = high == 0 && low &>> 32 == 0xffff
+    address = isIPv4 ? UInt32(truncatingIfNeeded: low) : Self.folded(high, low)
     port = UInt16(truncatingIfNeeded: transport &>> 16)
   }
 
   /// Of the connection whose second word is `record`: its key lies before it.
-  init(record: UnsafeMutablePointer<UInt64>, isIPv6: Bool) {
+  init(record: UnsafeMutablePointer<UInt64>, isInIPv6Table: Bool) {
     self =
-      isIPv6
+      isInIPv6Table
       ? Client(high: record[-3], low: record[-2], transport: record[-1])
       : Client(ipv4: record[-IPv4ConnectionTable.entriesPerLine])
   }

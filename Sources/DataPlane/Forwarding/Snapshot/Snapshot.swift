@@ -24,11 +24,14 @@ public final class Snapshot: @unchecked Sendable {
     try Self.validate(specification)
     self.generation = generation
     let tables = specification.services.map(SchedulerTable.slots)
-    let sizes = Sizes(specification, slots: tables.reduce(0) { $0 + $1.count })
+    let wide = specification.widePorts
+    let sizes = Sizes(
+      specification, slots: tables.reduce(0) { $0 + $1.count }, widePorts: wide.count)
     memory = .allocate(byteCount: sizes.total, alignment: 64)
     memory.initializeMemory(as: UInt8.self, repeating: 0, count: sizes.total)
     let content = sizes.content(at: memory, generation: generation)
     Self.fill(content.pointee, from: specification, tables)
+    content.pointee.wideServices.entries.initialize(from: wide, count: wide.count)
     self.content = UnsafePointer(content)
   }
 
@@ -99,6 +102,7 @@ public final class Snapshot: @unchecked Sendable {
   private static func insert(
     _ service: SnapshotSpecification.Service, into content: SnapshotContent
   ) {
+    guard !service.isWide else { return }
     let (port, ipProtocol) = (service.key.port.rawValue, service.key.ipProtocol.rawValue)
     switch service.key.address {
     case .v4(let address):
@@ -123,11 +127,13 @@ private struct Sizes {
   private var services = 0
   private var members = 0
   private let slots: Int
+  private let widePorts: Int
   private var realServers = 0
   private(set) var total = 0
 
-  init(_ specification: SnapshotSpecification, slots: Int) {
+  init(_ specification: SnapshotSpecification, slots: Int, widePorts: Int) {
     self.slots = slots
+    self.widePorts = widePorts
     let families = specification.services.count {
       if case .v4 = $0.key.address { true } else { false }
     }
@@ -174,6 +180,8 @@ private struct Sizes {
         slots: section(ipv4Slots, of: IPv4ServiceTable.Slot.self), mask: UInt64(ipv4Slots - 1)),
       ipv6Services: IPv6ServiceTable(
         slots: section(ipv6Slots, of: IPv6ServiceTable.Slot.self), mask: UInt64(ipv6Slots - 1)),
+      wideServices: WideServiceTable(
+        entries: section(widePorts, of: WidePorts.self), count: widePorts),
       services: section(services, of: ServiceRecord.self), serviceCount: services,
       members: section(members, of: Member.self),
       thresholds: section(members, of: Thresholds.self), slots: section(slots, of: UInt16.self),

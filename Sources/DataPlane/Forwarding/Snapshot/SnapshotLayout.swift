@@ -83,7 +83,8 @@ struct ServiceRecord: BitwiseCopyable {
   var slotCount: UInt32
   var scheduler: Scheduler
   var flags: SchedulerFlags
-  var isIPv6: Bool
+  /// Whether its connections are in the IPv6 table: those over IPv6 and those of many ports.
+  var usesIPv6Table: Bool
   /// Whether one of its real servers has an upper threshold.
   var isLimited: Bool
   var isInService: Bool
@@ -109,7 +110,8 @@ struct ServiceRecord: BitwiseCopyable {
     revision = service.revision
     scheduler = service.scheduler
     flags = service.flags
-    isIPv6 = if case .v6 = service.key.address { true } else { false }
+    let isIPv6 = if case .v6 = service.key.address { true } else { false }
+    usesIPv6Table = isIPv6 || service.isWide
     isLimited = members.contains(where: \.isLimited)
     memberCount = UInt32(members.count)
     weightStep = max(1, members.reduce(0) { greatestCommonDivisor($0, $1.weight) })
@@ -143,6 +145,7 @@ struct SnapshotContent: BitwiseCopyable {
   var generation: UInt64
   var ipv4Services: IPv4ServiceTable
   var ipv6Services: IPv6ServiceTable
+  var wideServices: WideServiceTable
   /// By `ServiceIndex`, `serviceCount` records.
   var services: UnsafeMutablePointer<ServiceRecord>
   var serviceCount: Int
