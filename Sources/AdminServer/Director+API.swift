@@ -49,7 +49,7 @@ extension Director {
 }
 
 extension RealServerConfiguration {
-  fileprivate init(
+  init(
     _ server: RealServerAddress, _ weight: UInt32, _ thresholds: ConnectionThresholds?
   ) {
     self.init(

@@ -5,8 +5,8 @@ import ControlPlane
 /// `martinet config`: the configuration file, without a director.
 struct ConfigCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "config", abstract: "Check and show a configuration file.",
-    subcommands: [Check.self, Show.self])
+    commandName: "config", abstract: "Check, show and import configuration files.",
+    subcommands: [Check.self, Show.self, ImportCommand.self])
 
   struct File: ParsableArguments {
     @Argument(help: "The configuration file.")

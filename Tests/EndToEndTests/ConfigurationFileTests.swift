@@ -60,6 +60,41 @@ extension EndToEnd {
       }
     }
 
+    @Test func whatIsImportedIsAFile() throws {
+      let program = RunningDirector.executable
+      let rules = """
+        -A -t 192.0.2.1:80 -s wrr
+        -a -t 192.0.2.1:80 -r 192.0.2.11:80 -g -w 3
+        -a -t 192.0.2.1:80 -r 192.0.2.12:80 -m -w 1
+
+        """
+      let keepalived = """
+        virtual_server 192.0.2.1 80 {
+          lb_algo wrr
+          lb_kind DR
+          real_server 192.0.2.11 80 { weight 3
+          }
+          quorum 2
+        }
+
+        """
+      for (kind, text, missing) in [
+        ("ipvsadm", rules, "line 3: "), ("keepalived", keepalived, "line 6: quorum 2: "),
+      ] {
+        try Self.withFile(text) { path in
+          let command = "\(program) config import \(kind) \(path) --interface lan0"
+          let file = try Child.run(["sh", "-c", "\(command) 2>/dev/null"])
+          #expect(file.ending == .exit(0))
+          let rest = try Child.run(["sh", "-c", "\(command) 2>&1 >/dev/null"])
+          #expect(rest.output.hasPrefix("\(path): \(missing)"), "\(rest.output)")
+          let check = try Self.withFile(file.output) {
+            try Child.run([program, "config", "check", $0])
+          }
+          #expect(check.output.hasSuffix("is right: services 1, real servers 1\n"))
+        }
+      }
+    }
+
     @Test func checkAndShowNeedNoDirector() throws {
       let program = RunningDirector.executable
       try Self.withFile(Self.web(["192.168.1.151"])) { path in

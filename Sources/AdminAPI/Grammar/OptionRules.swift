@@ -93,11 +93,13 @@ enum TunnelType: String {
 }
 
 /// A command line that ipvsadm's grammar refuses.
-public struct UsageError: Error, Hashable, Sendable {
+public struct UsageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What ipvsadm prints to standard error, without the end of line.
   public var message: String
   /// ipvsadm's exit code: 2 for its own checks, 255 for what popt and the kernel refuse.
   public var exitCode: Int32
+
+  public var description: String { message }
 
   init(_ message: String, exitCode: Int32 = 2) {
     self.message = message

@@ -17,22 +17,32 @@ public struct RestoreParser: Sendable {
   /// nothing has changed by then.
   public func parse(_ text: String) throws(UsageError) -> [Line] {
     var lines: [Line] = []
-    let texts = text.split(omittingEmptySubsequences: false) { $0.isNewline }
-    for (index, line) in texts.enumerated() {
-      let words = line.split { $0.isWhitespace }.map { String($0) }
-      if words.isEmpty || words[0].hasPrefix("#") { continue }
-      let number = index + 1
-      let invocation: Invocation
+    for (number, result) in each(text) {
       do {
-        invocation = try parser.parse(words.filter { $0 != "ipvsadm" })
+        lines.append(Line(number: number, command: try result.get()))
       } catch {
         throw UsageError("line \(number): \(error.message)", exitCode: error.exitCode)
       }
-      guard case .change(let command) = invocation else {
-        throw UsageError("line \(number): only commands that change the table can be restored")
-      }
-      lines.append(Line(number: number, command: command))
     }
     return lines
+  }
+
+  /// Each line that says something with its number, and its command or why it has none.
+  public func each(_ text: String) -> [(number: Int, command: Result<Command, UsageError>)] {
+    let texts = text.split(omittingEmptySubsequences: false) { $0.isNewline }
+    return zip(1..., texts).compactMap { number, line in
+      let words = line.split { $0.isWhitespace }.map { String($0) }
+      if words.isEmpty || words[0].hasPrefix("#") { return nil }
+      return (number, command(words.filter { $0 != "ipvsadm" }))
+    }
+  }
+
+  private func command(_ words: [String]) -> Result<Command, UsageError> {
+    Result { () throws(UsageError) in
+      guard case .change(let command) = try parser.parse(words) else {
+        throw UsageError("only commands that change the table can be restored")
+      }
+      return command
+    }
   }
 }

@@ -9,14 +9,23 @@ public struct ConfigurationFile: Hashable, Sendable {
 
   /// Throws all that is wrong with it.
   public func read() throws(ConfigurationFileError) -> SiteConfiguration {
+    let text = try text()
+    do {
+      return try SiteConfiguration(yaml: text)
+    } catch {
+      throw .wrong(error.findings.map { "\(path): \($0)" })
+    }
+  }
+
+  /// What stands in it.
+  public func text() throws(ConfigurationFileError) -> String {
     let limit = SiteConfiguration.largestFileBytes
     let data: Data
     do {
       let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
       data = try file.read(upToCount: limit + 1) ?? Data()
     } catch {
-      throw .unreadable(
-        "\(path) cannot be read: \(Self.reason(error)): name a readable file")
+      throw .unreadable("\(path) cannot be read: \(Self.reason(error)): name a readable file")
     }
     guard data.count <= limit else {
       throw .wrong(["\(path) is larger than \(limit) octets: give a configuration file"])
@@ -24,11 +33,7 @@ public struct ConfigurationFile: Hashable, Sendable {
     guard let text = String(data: data, encoding: .utf8) else {
       throw .wrong(["\(path) is not UTF-8: give a configuration file"])
     }
-    do {
-      return try SiteConfiguration(yaml: text)
-    } catch {
-      throw .wrong(error.findings.map { "\(path): \($0)" })
-    }
+    return text
   }
 
   /// Puts `site` in its place at once, with the same mode. What was there, comments and all, is

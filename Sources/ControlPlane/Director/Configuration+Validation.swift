@@ -3,7 +3,7 @@ import DataPlane
 
 extension ServiceConfiguration {
   /// Throws what would be wrong with it in any director.
-  func validate() throws(DirectorError) {
+  public func validate() throws(DirectorError) {
     guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
     guard key.port != Port(0) || persistence != nil else { throw .portZero(key) }
     guard key.address.isUnicast else { throw .notUnicast(key.address) }
@@ -29,7 +29,7 @@ extension ServiceConfiguration {
 
 extension RealServerConfiguration {
   /// Throws what would be wrong with it in the service of any director.
-  func validate(for key: VirtualServiceKey) throws(DirectorError) {
+  public func validate(for key: VirtualServiceKey) throws(DirectorError) {
     guard port == key.port else { throw .portMismatch(port, key) }
     try validateRanges()
     guard address.isUnicast else { throw .notUnicast(address) }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import ControlPlane
+import DataPlane
+
+extension SiteConfiguration {
+  /// Takes a command of what `ipvsadm -S` writes, or says why it cannot be in a file.
+  public mutating func apply(_ command: Command) throws(DirectorError) {
+    switch command {
+    case .addService(let key, let scheduler, let flags, let persistence, let isOnePacket, _):
+      let service = ServiceConfiguration(
+        key: key, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
+        isOnePacket: isOnePacket ?? false)
+      try service.validate()
+      guard place(of: key) == nil else { throw .serviceExists(key) }
+      tables.append(ServiceTable(service: service, realServers: []))
+    case .addRealServer(let key, let server, let weight, let thresholds):
+      guard let place = place(of: key) else { throw .noSuchService(key) }
+      let realServer = RealServerConfiguration(server, weight, thresholds)
+      try realServer.validate(for: key)
+      guard !tables[place].realServers.contains(where: { $0.address == server.address }) else {
+        throw .realServerExists(server.address, key)
+      }
+      tables[place].realServers.append(realServer)
+    case .setTimeouts(let new):
+      if new.tcp != 0 { timeouts.tcp = new.tcp }
+      if new.tcpFin != 0 { timeouts.tcpFin = new.tcpFin }
+      if new.udp != 0 { timeouts.udp = new.udp }
+    case .editService, .setPolicy, .deleteService, .editRealServer, .deleteRealServer, .clear,
+      .zero:
+      throw .system("only -A, -a and --set can be in a file: write the table with `ipvsadm -Sn`")
+    }
+  }
+
+  private func place(of key: VirtualServiceKey) -> Int? {
+    tables.firstIndex { $0.service.key == key }
+  }
+}

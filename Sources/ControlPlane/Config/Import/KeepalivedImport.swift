@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+
+/// The virtual servers of a keepalived.conf(5) as service tables, and all that could not be
+/// carried.
+public struct KeepalivedImport: Sendable {
+  public private(set) var tables: [SiteConfiguration.ServiceTable] = []
+  /// By line.
+  public private(set) var findings: [ConfigurationFinding] = []
+
+  private var groups: [String: KeepalivedStatement] = [:]
+  private var keys: Set<VirtualServiceKey> = []
+
+  /// `persistence_timeout` without a number (keepalived.conf(5)).
+  private static let defaultPersistenceSeconds: UInt32 = 360
+
+  public init(_ text: String) {
+    let (statements, findings) = KeepalivedReader.read(text)
+    self.findings = findings
+    for statement in statements where statement.keyword == "virtual_server_group" {
+      if let name = statement.arguments.first { groups[name] = statement }
+    }
+    for statement in statements { take(statement) }
+    self.findings.sort { $0.line < $1.line }
+  }
+
+  private mutating func take(_ statement: KeepalivedStatement) {
+    switch statement.keyword {
+    case "virtual_server": takeVirtualServer(statement)
+    case "virtual_server_group": break
+    case "include", "includea", "includem", "includew", "includeb", "includer":
+      note(statement, "is not followed: import that file by itself")
+    case let word where word.hasPrefix("$") || word.hasPrefix("@") || word.hasPrefix("~"):
+      note(statement, "is not evaluated: write out what it stands for")
+    default: note(statement, "is not a director's: leave it to keepalived")
+    }
+  }
+
+  private mutating func takeVirtualServer(_ statement: KeepalivedStatement) {
+    var draft = Draft()
+    for option in statement.block { take(option, into: &draft) }
+    guard !draft.isRefused else {
+      return note(statement, "is left out: it would not do the same")
+    }
+    let places = places(of: statement)
+    for place in places {
+      let key = VirtualServiceKey(
+        address: place.address, ipProtocol: draft.ipProtocol, port: place.port)
+      add(statement, draft, key)
+    }
+  }
+
+  /// Addresses and ports that a virtual server stands for.
+  private mutating func places(of statement: KeepalivedStatement) -> [Place] {
+    let words = Array(statement.arguments)
+    switch words.first {
+    case "fwmark"?:
+      note(statement, "is not carried: give its addresses and ports to a service each")
+      return []
+    case "group"?:
+      guard words.count > 1, let group = groups[words[1]] else {
+        note(statement, "names no group of this file: add the group")
+        return []
+      }
+      return group.block.flatMap { places(in: $0) }
+    default:
+      guard let place = Place(words) else {
+        note(statement, "is no address with a port: give both")
+        return []
+      }
+      return [place]
+    }
+  }
+
+  /// What a line of a group stands for: an address, or a range of last numbers.
+  private mutating func places(in member: KeepalivedStatement) -> [Place] {
+    if let place = Place(member.words) { return [place] }
+    let ends = member.keyword.split(separator: "-", omittingEmptySubsequences: false)
+    guard ends.count == 2, case .v4(let first)? = IPAddress(String(ends[0])),
+      let last = UInt8(ends[1]), let port = member.arguments.first.flatMap({ UInt16($0) }),
+      port != 0, UInt32(last) >= first.rawValue & 0xff
+    else {
+      note(member, "is not carried: give its addresses and ports to a service each")
+      return []
+    }
+    return (first.rawValue & 0xff...UInt32(last)).map {
+      Place(
+        address: .v4(IPv4Address(rawValue: first.rawValue & ~0xff | $0)), port: Port(port))
+    }
+  }
+
+  private mutating func take(_ option: KeepalivedStatement, into draft: inout Draft) {
+    let word = option.arguments.first ?? ""
+    switch option.keyword {
+    case "real_server": draft.realServers.append(option)
+    case "lb_algo", "lvs_sched":
+      if let scheduler = Scheduler(rawValue: word) {
+        draft.scheduler = scheduler
+      } else {
+        note(option, "is no scheduler of this director: wlc takes its place")
+      }
+    case "lb_kind", "lvs_method":
+      switch word {
+      case "DR": draft.method = .directRouting
+      case "NAT": draft.method = .translated
+      default: draft.method = .other(option)
+      }
+    case "protocol":
+      switch word {
+      case "TCP": draft.ipProtocol = .tcp
+      case "UDP": draft.ipProtocol = .udp
+      default:
+        note(option, "is not available: TCP and UDP are")
+        draft.isRefused = true
+      }
+    case "persistence_timeout":
+      let seconds = option.arguments.isEmpty ? Self.defaultPersistenceSeconds : UInt32(word)
+      guard let seconds, seconds > 0 else { return note(option, "is no number of seconds") }
+      draft.persistenceSeconds = seconds
+    case "persistence_granularity":
+      guard let mask = IPAddress(word) ?? UInt8(word).flatMap({ Self.mask($0) }) else {
+        return note(option, "is no mask: give one such as 255.255.255.0")
+      }
+      draft.mask = mask
+    case "ops": draft.isOnePacket = true
+    case "sh-port", "mh-port": draft.flags.insert(.port)
+    case "sh-fallback", "mh-fallback": draft.flags.insert(.fallback)
+    default: note(option, "is not carried: checks and what follows from them are keepalived's")
+    }
+  }
+
+  private static func mask(_ prefixLength: UInt8) -> IPAddress? {
+    (1...128).contains(prefixLength) ? .v6(IPv6Address(prefixLength: Int(prefixLength))) : nil
+  }
+
+  private mutating func add(
+    _ statement: KeepalivedStatement, _ draft: Draft, _ key: VirtualServiceKey
+  ) {
+    let service = ServiceConfiguration(
+      key: key, scheduler: draft.scheduler, flags: draft.flags,
+      persistence: draft.persistenceSeconds.map {
+        Persistence(timeoutSeconds: $0, mask: draft.mask)
+      }, isOnePacket: draft.isOnePacket)
+    do {
+      try service.validate()
+    } catch {
+      return note(statement, "is left out: \(error)")
+    }
+    guard keys.insert(key).inserted else {
+      return note(statement, "is left out: the file has \(key) twice")
+    }
+    switch draft.method {
+    case .directRouting: break
+    case .translated:
+      note(
+        statement, "becomes direct routing: run `martinet realserver up \(key.address)` on its "
+          + "real servers, and let them answer past the director")
+    case .other(let option):
+      return note(option, "is not available: the service is left out")
+    }
+    var table = SiteConfiguration.ServiceTable(service: service, realServers: [])
+    for realServer in draft.realServers {
+      if let configuration = self.realServer(realServer, of: key) {
+        table.realServers.append(configuration)
+      }
+    }
+    guard !table.realServers.isEmpty || draft.realServers.isEmpty else {
+      return note(statement, "is left out: none of its real servers can be reached directly")
+    }
+    tables.append(table)
+  }
+
+  private mutating func realServer(
+    _ statement: KeepalivedStatement, of key: VirtualServiceKey
+  ) -> RealServerConfiguration? {
+    let words = Array(statement.arguments)
+    guard let address = words.first.flatMap({ IPAddress($0) }) else {
+      note(statement, "is no address: give one")
+      return nil
+    }
+    let port = words.count > 1 ? UInt16(words[1]).map { Port($0) } : key.port
+    var configuration = RealServerConfiguration(address: address, port: port ?? Port(0))
+    for option in statement.block {
+      let number = option.arguments.first.flatMap { UInt32($0) }
+      switch (option.keyword, number) {
+      case ("weight", let number?): configuration.weight = number
+      case ("uthreshold", let number?): configuration.upperThreshold = number
+      case ("lthreshold", let number?): configuration.lowerThreshold = number
+      default:
+        note(option, "is not carried: checks and what follows from them are keepalived's")
+      }
+    }
+    do {
+      try configuration.validate(for: key)
+    } catch {
+      note(statement, "is left out: \(error)")
+      return nil
+    }
+    return configuration
+  }
+
+  private mutating func note(_ statement: KeepalivedStatement, _ sentence: String) {
+    let finding = ConfigurationFinding(
+      line: statement.line, path: statement.words.prefix(3).joined(separator: " "),
+      sentence: sentence)
+    // A group's real servers are looked at once for each of its addresses.
+    if !findings.contains(finding) { findings.append(finding) }
+  }
+
+  /// A virtual server while its options are read.
+  private struct Draft {
+    enum Method {
+      case directRouting
+      /// NAT, which is also keepalived's default.
+      case translated
+      case other(KeepalivedStatement)
+    }
+
+    var scheduler = Scheduler.wlc
+    var flags: SchedulerFlags = []
+    var ipProtocol = IPProtocol.tcp
+    var method = Method.translated
+    var persistenceSeconds: UInt32?
+    var mask: IPAddress?
+    var isOnePacket = false
+    var realServers: [KeepalivedStatement] = []
+    var isRefused = false
+  }
+
+  private struct Place {
+    var address: IPAddress
+    var port: Port
+
+    init(address: IPAddress, port: Port) {
+      self.address = address
+      self.port = port
+    }
+
+    init?(_ words: [String]) {
+      guard words.count == 2, let address = IPAddress(words[0]), let port = UInt16(words[1]) else {
+        return nil
+      }
+      self.init(address: address, port: Port(port))
+    }
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Foundation
+import TestSupport
+import Testing
+
+@testable import ControlPlane
+
+/// keepalived.conf(5) to service tables.
+@Suite struct KeepalivedImportTests {
+  private func lines(_ findings: [ConfigurationFinding]) -> [String] { findings.map { "\($0)" } }
+
+  @Test func directRoutingIsCarriedWhole() throws {
+    let result = KeepalivedImport(
+      """
+      # comment
+      virtual_server 192.0.2.1 80 {   ! another
+        lb_algo sh
+        lvs_method DR
+        sh-port
+        persistence_timeout 50
+        persistence_granularity 255.255.255.0
+        protocol TCP
+        real_server 192.0.2.11 80 { weight 3
+          uthreshold 9
+          lthreshold 2
+        }
+        real_server 192.0.2.12 80
+        {
+        }
+      }
+      virtual_server 2001:db8::1 53 {
+        lvs_sched rr
+        lb_kind DR
+        protocol UDP
+        ops
+        real_server 2001:db8::11 53 { }
+      }
+      """)
+    #expect(lines(result.findings) == [])
+    #expect(
+      result.tables.map { "\($0.service.key)" } == ["TCP 192.0.2.1:80", "UDP [2001:db8::1]:53"])
+    let web = result.tables[0]
+    #expect(web.service.scheduler == .sh && web.service.flags == [.port])
+    #expect(
+      web.service.persistence
+        == Persistence(timeoutSeconds: 50, mask: IPAddress("255.255.255.0")!))
+    #expect(
+      web.realServers == [
+        RealServerConfiguration(
+          address: IPAddress("192.0.2.11")!, port: Port(80), weight: 3, upperThreshold: 9,
+          lowerThreshold: 2),
+        RealServerConfiguration(address: IPAddress("192.0.2.12")!, port: Port(80)),
+      ])
+    #expect(result.tables[1].service.isOnePacket)
+  }
+
+  @Test func whatCannotBeCarriedIsListed() {
+    let result = KeepalivedImport(
+      """
+      vrrp_instance VI_1 {
+        priority 100
+      }
+      include other.conf
+      virtual_server 192.0.2.1 80 {
+        lb_algo magic
+        lb_kind TUN
+      }
+      virtual_server 192.0.2.2 80 {
+        lb_kind NAT
+        delay_loop 6
+        real_server 192.0.2.11 8080 {
+          TCP_CHECK { connect_timeout 3
+          }
+        }
+        real_server 192.0.2.12 80 {
+        }
+      }
+      virtual_server fwmark 7 {
+        lb_kind DR
+      }
+      virtual_server 192.0.2.2 {
+      }
+      virtual_server group nobody {
+      }
+      virtual_server 192.0.2.2 80 {
+        lb_kind DR
+      }
+      """)
+    #expect(result.tables.map { "\($0.service.key)" } == ["TCP 192.0.2.2:80"])
+    #expect(result.tables[0].realServers.map { "\($0.address)" } == ["192.0.2.12"])
+    let expected = [
+      (1, "vrrp_instance VI_1: is not a director's"), (4, "include other.conf: is not followed"),
+      (6, "lb_algo magic: is no scheduler"), (7, "lb_kind TUN: is not available"),
+      (9, "virtual_server 192.0.2.2 80: becomes direct routing"), (11, "delay_loop 6: is not"),
+      (12, "real_server 192.0.2.11 8080: is left out"), (13, "TCP_CHECK: is not carried"),
+      (19, "virtual_server fwmark 7: is not carried"),
+      (22, "virtual_server 192.0.2.2: is no address with a port"),
+      (24, "virtual_server group nobody: names no group"),
+      (26, "virtual_server 192.0.2.2 80: is left out: the file has"),
+    ]
+    for (line, part) in expected {
+      #expect(
+        lines(result.findings).contains { $0.hasPrefix("line \(line): \(part)") },
+        "\(line) \(part) in \(lines(result.findings))")
+    }
+  }
+
+  @Test func groupsAreAServiceEach() {
+    let result = KeepalivedImport(
+      """
+      virtual_server_group web {
+        192.0.2.9-11 80
+        192.0.2.1 81
+        fwmark 3
+        192.0.2.9-8 80
+      }
+      virtual_server group web {
+        lb_kind DR
+        real_server 192.0.2.21 80 { }
+      }
+      """)
+    #expect(
+      result.tables.map { "\($0.service.key)" } == [
+        "TCP 192.0.2.9:80", "TCP 192.0.2.10:80", "TCP 192.0.2.11:80",
+      ])
+    // Port 81 cannot be reached at port 80.
+    #expect(result.findings.map(\.line) == [4, 5, 7, 9])
+  }
+
+  @Test func bracesThatDoNotMatchAreFindings() {
+    #expect(
+      lines(KeepalivedImport("}\na {\n").findings) == [
+        "line 1: a `}` too many: remove it",
+        "line 2: a `{` that no `}` follows: add it",
+        "line 2: a: is not a director's: leave it to keepalived",
+      ])
+    #expect(lines(KeepalivedImport("{ }").findings).first?.contains("without a name") == true)
+    let deep = String(repeating: "a {\n", count: 10_000)
+    #expect(!KeepalivedImport(deep).findings.isEmpty)
+  }
+
+  /// The package's own samples; where it is not installed there are none to try.
+  @Test(.requires(.keepalivedSamples)) func theSamplesAreConverted() throws {
+    var services = 0
+    for name in try FileManager.default.contentsOfDirectory(atPath: Requirement.samples).sorted()
+    where name.hasPrefix("keepalived.conf") {
+      let path = "\(Requirement.samples)/\(name)"
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      let result = KeepalivedImport(text)
+      services += result.tables.count
+      var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+      site.tables = result.tables
+      #expect(try SiteConfiguration(yaml: site.yaml) == site, "\(name)")
+      // Every virtual server is in the new file, or named.
+      let count = text.split(separator: "\n").count { $0.hasPrefix("virtual_server ") }
+      let named = result.findings.count { $0.path.hasPrefix("virtual_server ") }
+      #expect(result.tables.count + named >= count, "\(name): \(lines(result.findings))")
+    }
+    #expect(services >= 8)
+  }
+
+  @Test func damagedFilesAreReadToTheirEnd() {
+    var seed = Seed(41)
+    let whole = Array(
+      "virtual_server group \"x\" {\n lb_kind DR\n real_server 1.2.3.4 80 {\n}\n}\n".utf8)
+    for _ in 0..<2000 {
+      var octets = whole
+      for _ in 0...Int.random(in: 0...6, using: &seed) {
+        let place = Int.random(in: 0..<octets.count, using: &seed)
+        octets[place] = [0x7b, 0x7d, 0x22, 0x0a, 0x21, 0xff, 0].randomElement(using: &seed)!
+      }
+      _ = KeepalivedImport(String(decoding: octets, as: UTF8.self))
+    }
+  }
+}
+
+extension Requirement {
+  static let samples = "/usr/share/doc/keepalived/samples"
+
+  static let keepalivedSamples = Requirement {
+    FileManager.default.fileExists(atPath: samples)
+      ? .present : .absent("no \(samples): keepalived is not installed, or without its documents")
+  }
+}
