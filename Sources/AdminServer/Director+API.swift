@@ -34,6 +34,10 @@ extension Director {
       clear()
     case .zero(let service):
       try zero(service)
+    case .addToMark(let mark, let ports):
+      try addToMark(mark, ports)
+    case .removeFromMark(let mark, let ports):
+      try removeFromMark(mark, ports)
     case .setTimeouts(let timeouts):
       try setTimeouts(
         TimeoutConfiguration(tcp: timeouts.tcp, tcpFin: timeouts.tcpFin, udp: timeouts.udp))
@@ -62,9 +66,9 @@ extension Problem {
   init(_ error: DirectorError) {
     let status: Int =
       switch error {
-      case .serviceExists, .realServerExists: 409
-      case .noSuchService, .noSuchRealServer: 404
-      case .tooManyServices, .tooManyRealServers: 507
+      case .serviceExists, .realServerExists, .portsOverlap: 409
+      case .noSuchService, .noSuchRealServer, .noSuchPorts: 404
+      case .tooManyServices, .tooManyRealServers, .tooManyVIPs: 507
       case .system: 500
       default: 422
       }

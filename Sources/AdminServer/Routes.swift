@@ -40,6 +40,10 @@ struct Routes: Sendable {
     case ("services", true): return try await services(request)
     case ("services", false): return try await service(request, rest)
     case ("commands", true): return try await commands(request)
+    case ("marks", true):
+      guard request.method == .GET else { throw notAllowed }
+      let marks = await director.marks.sorted { $0.key < $1.key }
+      return try Response(.ok, marks.map { MarkReport(mark: $0.key, ports: $0.value) })
     case ("timeouts", true): return try await timeouts(request)
     case ("zero", true): return try await zero(request, nil)
     case ("connections", true): return try await connections(request)
@@ -77,11 +81,7 @@ struct Routes: Sendable {
   /// `path` follows `services/`.
   private func service(_ request: Request, _ path: ArraySlice<String>) async throws -> Response {
     let words = Array(path)
-    guard words.count >= 3, let ipProtocol = IPProtocol(serviceProtocol: words[0]),
-      let server = RealServerAddress(words[1], words[2])
-    else { throw notFound }
-    let key = VirtualServiceKey(
-      address: server.address, ipProtocol: ipProtocol, port: server.port)
+    guard let key = VirtualServiceKey(path: Array(words.prefix(3))) else { throw notFound }
     switch (words.count, words.count > 3 ? words[3] : "") {
     case (3, _): break
     case (4, "zero"): return try await zero(request, key)

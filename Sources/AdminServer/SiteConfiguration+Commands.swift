@@ -27,7 +27,7 @@ extension SiteConfiguration {
       if new.tcpFin != 0 { timeouts.tcpFin = new.tcpFin }
       if new.udp != 0 { timeouts.udp = new.udp }
     case .editService, .setPolicy, .deleteService, .editRealServer, .deleteRealServer, .clear,
-      .zero:
+      .zero, .addToMark, .removeFromMark:
       throw .system("only -A, -a and --set can be in a file: write the table with `ipvsadm -Sn`")
     }
   }

@@ -112,15 +112,17 @@ import Testing
     switch command {
     case .addService(let service, _, _, let persistence, let isOnePacket, _),
       .editService(let service, _, _, let persistence, let isOnePacket, _):
-      #expect(service.port != Port(0) || persistence != nil, comment)
-      #expect(isOnePacket != true || service.ipProtocol == .udp, comment)
+      #expect(service.port != Port(0) || service.mark != nil || persistence != nil, comment)
+      #expect(isOnePacket != true || service.mark != nil || service.ipProtocol == .udp, comment)
     case .addRealServer(let service, let server, let weight, _),
       .editRealServer(let service, let server, let weight, _):
-      #expect(weight <= 2_147_483_647 && server.port == service.port, comment)
+      #expect(weight <= 2_147_483_647, comment)
+      #expect(service.mark != nil || server.port == service.port, comment)
     case .setTimeouts(let timeouts):
       #expect(max(timeouts.tcp, timeouts.tcpFin, timeouts.udp) <= 86_400 * 31, comment)
     case .deleteService, .deleteRealServer, .clear, .zero: break
-    case .setPolicy: Issue.record("ipvsadm has no words for policies")
+    case .setPolicy, .addToMark, .removeFromMark:
+      Issue.record("ipvsadm has no words for these")
     }
   }
 

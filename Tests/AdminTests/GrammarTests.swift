@@ -139,8 +139,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("-A -f 1 -s rr", "-f: only TCP and UDP services are available"),
-    ("-A --sctp-service 192.0.2.1:80", "--sctp-service: only TCP and UDP services"),
+    ("-A --sctp-service 192.0.2.1:80", "--sctp-service: only TCP and UDP services")
   ])
   func whatMartinetHasNot(line: String, sentence: String) throws {
     let refusal = try #require(self.refusal(line))

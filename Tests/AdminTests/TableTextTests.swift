@@ -58,8 +58,10 @@ import Testing
       ]),
   ]
 
-  private func output(_ command: String) throws -> String {
-    let steps = Transcript(try fixture("traffic.transcript")).steps
+  private func output(
+    _ command: String, in recording: String = "traffic.transcript"
+  ) throws -> String {
+    let steps = Transcript(try fixture(recording)).steps
     return try #require(steps.first { $0.command == command }).outcome.output
   }
 
@@ -89,11 +91,17 @@ import Testing
   }
 
   /// The kernel's own list of the connections (/proc/net/ip_vs_conn) in, ipvsadm's out.
-  @Test(arguments: ["ipvsadm -Lnc", "ipvsadm -Lc"])
-  func connectionsAreAsRecorded(command: String) throws {
+  @Test(
+    arguments: [
+      ("ipvsadm -Lnc", "traffic.transcript", 13), ("ipvsadm -Lc", "traffic.transcript", 13),
+      ("ipvsadm -Lnc", "marks-traffic.transcript", 11),
+      ("ipvsadm -Lc", "marks-traffic.transcript", 11),
+    ])
+  func connectionsAreAsRecorded(command: String, recording: String, count: Int) throws {
     let isNumeric = command.contains("n") && command.hasSuffix("nc")
-    let kernel = try output("cat /proc/net/ip_vs_conn").split(separator: "\n").dropFirst()
-    let expected = try output(command)
+    let kernel = try output("cat /proc/net/ip_vs_conn", in: recording).split(separator: "\n")
+      .dropFirst()
+    let expected = try output(command, in: recording)
     let seconds = expected.split(separator: "\n").dropFirst(2).map { line -> UInt32 in
       let digits = line.split(separator: " ")[1].split(separator: ":").map { UInt32($0)! }
       return digits[0] * 60 + digits[1]
@@ -101,7 +109,7 @@ import Testing
     let connections = zip(kernel, seconds).map { line, seconds in
       Self.connection(line.split(separator: " ").map(String.init), seconds: seconds)
     }
-    #expect(connections.count == 13)
+    #expect(connections.count == count)
     let text = TableText(names: isNumeric ? .none : .fixture)
     #expect(
       TableText.connectionTitle(hasEngines: false) + connections.map(text.connection).joined()
@@ -141,7 +149,7 @@ import Testing
     }
     func port(_ text: String) -> Port { Port(UInt16(text, radix: 16)!) }
     let virtual = VirtualServiceKey(
-      address: address(fields[3]), ipProtocol: fields[0] == "TCP" ? .tcp : .udp,
+      address: address(fields[3]), ipProtocol: IPProtocol(serviceProtocol: fields[0].lowercased())!,
       port: port(fields[4]))
     return ConnectionReport(
       service: virtual, virtual: virtual, clientAddress: address(fields[1]),

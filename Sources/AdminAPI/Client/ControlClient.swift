@@ -39,8 +39,11 @@ public struct ControlClient: Sendable {
 
   public func service(_ key: VirtualServiceKey) throws(ControlError) -> ServiceReport {
     try request(
-      "GET", "/v1/services/\(key.ipProtocol.serviceProtocol)/\(key.address)/\(key.port.rawValue)")
+      "GET", "/v1/services/\(key.path)")
   }
+
+  /// What each firewall mark stands for, by number.
+  public func marks() throws(ControlError) -> [MarkReport] { try request("GET", "/v1/marks") }
 
   public func timeouts() throws(ControlError) -> Timeouts { try request("GET", "/v1/timeouts") }
 

@@ -25,6 +25,9 @@ public enum Command: Hashable, Sendable, Codable {
   /// Counts one service's statistics anew, or all.
   case zero(service: VirtualServiceKey?)
   case setTimeouts(Timeouts)
+  /// What a firewall mark stands for: ports more, and less.
+  case addToMark(mark: FirewallMark, ports: VirtualPorts)
+  case removeFromMark(mark: FirewallMark, ports: VirtualPorts)
 }
 
 /// A real server within a service.

@@ -62,6 +62,17 @@ public struct ServiceReport: Hashable, Sendable, Codable {
   }
 }
 
+/// What a firewall mark stands for.
+public struct MarkReport: Hashable, Sendable, Codable {
+  public var mark: FirewallMark
+  public var ports: [VirtualPorts]
+
+  public init(mark: FirewallMark, ports: [VirtualPorts]) {
+    self.mark = mark
+    self.ports = ports
+  }
+}
+
 /// A real server of a service, as it is now.
 public struct RealServerReport: Hashable, Sendable, Codable {
   public var realServer: RealServerAddress

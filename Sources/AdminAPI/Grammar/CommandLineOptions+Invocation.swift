@@ -58,9 +58,10 @@ extension CommandLineOptions {
 
   /// Port 0, all ports, where none was given.
   private var key: VirtualServiceKey? {
-    service.map {
-      VirtualServiceKey(address: $0.address, ipProtocol: ipProtocol, port: $0.port ?? Port(0))
-    }
+    markService
+      ?? service.map {
+        VirtualServiceKey(address: $0.address, ipProtocol: ipProtocol, port: $0.port ?? Port(0))
+      }
   }
 
   private var persistence: Persistence? {
@@ -76,10 +77,10 @@ extension CommandLineOptions {
   private var isOnePacket: Bool? { given.contains(.onePacket) ? true : nil }
 
   private func serviceKey() throws(UsageError) -> VirtualServiceKey {
-    guard key!.port != Port(0) || persistence != nil else {
+    guard key!.port != Port(0) || key!.mark != nil || persistence != nil else {
       throw UsageError("Zero port specified for non-persistent service")
     }
-    guard isOnePacket == nil || ipProtocol == .udp else {
+    guard isOnePacket == nil || key!.mark != nil || ipProtocol == .udp else {
       throw UsageError("One-Packet Scheduling is only for UDP virtual services")
     }
     return key!
@@ -99,7 +100,8 @@ extension CommandLineOptions {
     return scheduler
   }
 
-  /// Direct routing cannot translate ports: as in ipvsadm the service's counts, whatever is given.
+  /// Direct routing cannot translate ports: as in ipvsadm the service's counts, whatever is given,
+  /// except where a mark has none.
   private func forwardedServer() throws(UsageError) -> RealServerAddress {
     let method = forwarding?.option.long ?? "gatewaying"
     switch (key!.address, realServer!.address) {
@@ -119,7 +121,8 @@ extension CommandLineOptions {
     if let forwarding, let sentence = otherMethods[method] {
       throw UsageError("\(forwarding.spelling): \(sentence): give -g, or nothing")
     }
-    return RealServerAddress(address: realServer!.address, port: key!.port)
+    let ownPort = key!.mark == nil ? nil : realServer!.port
+    return RealServerAddress(address: realServer!.address, port: ownPort ?? key!.port)
   }
 
   private func listing() throws(UsageError) -> Listing {

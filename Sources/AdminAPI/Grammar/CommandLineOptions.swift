@@ -9,6 +9,7 @@ struct CommandLineOptions {
   var given: Set<OptionName> = []
   var ipProtocol = IPProtocol.tcp
   var service: HostAndPort?
+  var markService: VirtualServiceKey?
   var realServer: HostAndPort?
   var scheduler: String?
   var engine = ""
@@ -38,6 +39,7 @@ struct CommandLineOptions {
       guard let found else { return }
       switch found.option.meaning {
       case .option(let name): try read(name, from: found)
+      case .ipv6: try makeMarkIPv6()
       case .sort: break
       case .unavailable(let sentence): throw UsageError("\(found.spelling): \(sentence)")
       case .command, .help, .version: throw UsageError("invalid option `\(found.word)'")
@@ -52,6 +54,8 @@ struct CommandLineOptions {
       throw UsageError("multiple '\(name.rawValue)' options specified")
     }
     switch name {
+    case .service where found.option.long == "fwmark-service":
+      markService = try mark(found.argument)
     case .service:
       ipProtocol = found.option.long == "udp-service" ? .udp : .tcp
       service = HostAndPort(found.argument, ipProtocol: ipProtocol, names: names)
@@ -127,7 +131,21 @@ struct CommandLineOptions {
   }
 
   var isIPv6: Bool {
-    if case .v6 = service?.address { true } else { false }
+    if case .v6 = markService?.address ?? service?.address { true } else { false }
+  }
+
+  private func mark(_ text: String) throws(UsageError) -> VirtualServiceKey {
+    guard let number = AdminAPI.number(text, in: 1...Int(UInt32.max)) else {
+      throw UsageError("invalid fwmark value `\(text)' specified")
+    }
+    return VirtualServiceKey(mark: FirewallMark(rawValue: UInt32(number)), isIPv6: false)
+  }
+
+  /// Takes back an earlier -M, as ipvsadm does.
+  private mutating func makeMarkIPv6() throws(UsageError) {
+    guard let mark = markService?.mark else { throw UsageError("-6 used before -f\n") }
+    markService = VirtualServiceKey(mark: mark, isIPv6: true)
+    mask = nil
   }
 
   /// A prefix length where an IPv6 service was named before, else a mask, or a host that is one.

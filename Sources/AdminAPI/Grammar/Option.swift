@@ -54,6 +54,8 @@ struct Option {
     case command(CommandName)
     case help, version
     case option(OptionName)
+    /// `-6`: the mark before it is IPv6's.
+    case ipv6
     /// `--sort`: sorting is the default.
     case sort
     /// Known to ipvsadm and not to Martinet: a sentence with cause and mend.
@@ -103,6 +105,8 @@ struct Option {
     Option("version", "v", .none, .version),
     Option("tcp-service", "t", .required, .option(.service)),
     Option("udp-service", "u", .required, .option(.service)),
+    Option("fwmark-service", "f", .required, .option(.service)),
+    Option("ipv6", "6", .none, .ipv6),
     Option("scheduler", "s", .required, .option(.scheduler)),
     Option("real-server", "r", .required, .option(.realServer)),
     Option("persistent", "p", .optional, .option(.persistent)),
@@ -139,10 +143,8 @@ struct Option {
     Option("mcast-group", nil, .required, .option(.multicastGroup)),
     Option("mcast-port", nil, .required, .option(.multicastPort)),
     Option("mcast-ttl", nil, .required, .option(.multicastTTL)),
-    unavailable("fwmark-service", "f", .required, otherService),
     unavailable("sctp-service", nil, .required, otherService),
-    unavailable("ipv6", "6", .none, otherService),
   ]
 }
 
-private let otherService = "only TCP and UDP services are available: give -t or -u"
+private let otherService = "only TCP and UDP services are available: give -t, -u or -f"

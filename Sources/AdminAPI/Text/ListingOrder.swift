@@ -2,8 +2,10 @@
 import DataPlane
 
 extension VirtualServiceKey {
-  /// By IP version, protocol, address and port: `ipvs_cmp_services` of libipvs.c.
+  /// By mark, IP version, protocol, address and port: `ipvs_cmp_services` of libipvs.c.
   func isListed(before other: Self) -> Bool {
+    let (mark, otherMark) = (mark?.rawValue ?? 0, other.mark?.rawValue ?? 0)
+    if mark != otherMark { return Int32(bitPattern: mark &- otherMark) < 0 }
     if address.isIPv6 != other.address.isIPv6 { return other.address.isIPv6 }
     if ipProtocol != other.ipProtocol { return ipProtocol.rawValue < other.ipProtocol.rawValue }
     let difference = address.difference(other.address)

@@ -10,8 +10,7 @@ extension ServicePolicyReport {
       ("ttl", policy.timeToLive.rawValue),
       ("quiescent-clients", policy.quiescentClients.rawValue),
     ]
-    let name = service.ipProtocol.serviceProtocol.uppercased()
-    return padded(name, 4) + " " + TableText(names: .none).anyName(service) + "\n"
+    return TableText(names: .none).listedName(service) + "\n"
       + lines.map { "  " + padded($0, 19) + $1 + "\n" }.joined()
   }
 }

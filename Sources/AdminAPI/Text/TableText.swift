@@ -21,10 +21,7 @@ public struct TableText: Sendable {
   ) -> String {
     var text = Self.title(columns)
     for service in isSorted ? Self.sorted(services) : services {
-      let name =
-        padded(service.service.ipProtocol.serviceProtocol.uppercased(), 4) + " "
-        + anyName(service.service)
-      let shown = Self.cut(name, 33, of: service.service.address)
+      let shown = listedName(service.service)
       text += shown + Self.cells(of: service, columns, width: max(0, 33 - shown.utf8.count)) + "\n"
       for server in isSorted ? Self.sorted(service.realServers) : service.realServers {
         let address = server.realServer.address
@@ -40,8 +37,7 @@ public struct TableText: Sendable {
   public func rules(_ services: [ServiceReport]) -> String {
     var text = ""
     for service in Self.sorted(services) {
-      let option = service.service.ipProtocol == .udp ? "-u" : "-t"
-      let name = "\(option) \(anyName(service.service))"
+      let name = optionName(service.service)
       let flags = service.flags.ipvsadmNames(for: service.scheduler)
       text += "-A \(name) -s \(service.scheduler.rawValue)"
       if let persistence = service.persistence {
@@ -83,7 +79,24 @@ public struct TableText: Sendable {
     "Timeout (tcp tcpfin udp): \(timeouts.tcp) \(timeouts.tcpFin) \(timeouts.udp)\n"
   }
 
-  func anyName(_ key: VirtualServiceKey) -> String {
+  /// `TCP  192.0.2.1:80`, `FWM  1 IPv6`.
+  func listedName(_ key: VirtualServiceKey) -> String {
+    if let mark = key.mark {
+      return "FWM  \(mark.rawValue)" + (key.address.version == 6 ? " IPv6" : "")
+    }
+    let name = padded(key.ipProtocol.serviceProtocol.uppercased(), 4) + " " + anyName(key)
+    return Self.cut(name, 33, of: key.address)
+  }
+
+  /// `-t 192.0.2.1:80`, `-f 1 -6`.
+  private func optionName(_ key: VirtualServiceKey) -> String {
+    if let mark = key.mark {
+      return "-f \(mark.rawValue)" + (key.address.version == 6 ? " -6" : "")
+    }
+    return "\(key.ipProtocol == .udp ? "-u" : "-t") \(anyName(key))"
+  }
+
+  private func anyName(_ key: VirtualServiceKey) -> String {
     anyName(key.address, key.port, key.ipProtocol)
   }
 

@@ -35,6 +35,7 @@ where Value: CaseIterable & RawRepresentable & Equatable, Value.RawValue == Stri
 }
 
 extension ConfigurationField<Bool> {
+  static let isIPv6 = word([("4", false), ("6", true)])
   static let flag = word([("true", true), ("false", false)])
 }
 
@@ -74,6 +75,20 @@ extension ConfigurationField<Port> {
     expected: "a number from 0, for all ports, to 65535",
     parse: { text in UInt16(text).map { Port($0) } },
     text: { String($0.rawValue) })
+}
+
+extension ConfigurationField<ClosedRange<Port>> {
+  static let ports = Self(
+    expected: "a port, a range as 80-90, or 0 for all ports",
+    parse: { ClosedRange<Port>(ports: $0) }, text: { $0.portText })
+}
+
+extension ConfigurationField<FirewallMark> {
+  static let mark = Self(
+    expected: "a number from 1 to 4294967295",
+    parse: { text in
+      UInt32(text).flatMap { $0 == 0 ? nil : FirewallMark(rawValue: $0) }
+    }, text: { String($0.rawValue) })
 }
 
 extension ConfigurationField<IPProtocol> {

@@ -116,6 +116,9 @@ public actor RunningConfiguration {
   private func present() async -> SiteConfiguration {
     var site = loaded
     (site.tables, site.timeouts) = await director.site()
+    site.marks = await director.marks.sorted { $0.key < $1.key }.map {
+      SiteConfiguration.MarkTable(mark: $0.key, match: $0.value)
+    }
     return site
   }
 

@@ -56,6 +56,7 @@ extension SiteConfiguration {
       form.field("tcp-fin", .number(range), &timeouts.tcpFin)
       form.field("udp", .number(range), &timeouts.udp)
     }
+    visitMarks(&form)
     var keys: Set<VirtualServiceKey> = []
     form.list("services", &tables, new: .blank) { form, table in
       table.visit(&form)
@@ -63,6 +64,35 @@ extension SiteConfiguration {
       form.check(
         isNew: keys.insert(table.service.key).inserted,
         "\(table.service.key) is in the file twice: put all real servers into one")
+    }
+  }
+
+  private mutating func visitMarks(_ form: inout ConfigurationForm) {
+    let new = MarkTable(mark: FirewallMark(rawValue: 1), match: [])
+    var known: [FirewallMark: [VirtualPorts]] = [:]
+    form.list("marks", &marks, new: new) { form, table in
+      form.required("mark", .mark, &table.mark)
+      let mark = table.mark
+      form.check(
+        isNew: known.updateValue([], forKey: mark) == nil,
+        "mark \(mark.rawValue) is in the file twice: put all it matches into one")
+      let blank = VirtualPorts(
+        address: .v4(IPv4Address(rawValue: 0)), ipProtocol: .tcp, ports: VirtualPorts.allPorts)
+      form.list("match", &table.match, new: blank) { form, ports in
+        form.required("vip", .address, &ports.address)
+        form.required("protocol", .ipProtocol, &ports.ipProtocol)
+        form.required("ports", .ports, &ports.ports)
+        let ports = ports
+        form.check { () throws(DirectorError) in
+          try ports.validate(for: mark)
+          for (other, taken) in known {
+            if let taken = taken.first(where: ports.overlaps) {
+              throw .portsOverlap(ports, taken, other)
+            }
+          }
+        }
+        known[mark]?.append(ports)
+      }
     }
   }
 }
@@ -79,13 +109,21 @@ extension SiteConfiguration.ServiceTable {
   }
 
   fileprivate mutating func visit(_ form: inout ConfigurationForm) {
-    form.required("vip", .address, &service.key.address)
     let protocolBefore = service.key.ipProtocol
-    form.required("protocol", .ipProtocol, &service.key.ipProtocol)
+    var mark = service.key.mark
+    form.field("mark", .mark, &mark)
+    if let mark {
+      var isIPv6 = service.key.address.isSameVersion(as: .v6(IPv6Address(high: 0, low: 0)))
+      form.field("ip-version", .isIPv6, &isIPv6)
+      service.key = VirtualServiceKey(mark: mark, isIPv6: isIPv6)
+    } else {
+      form.required("vip", .address, &service.key.address)
+      form.required("protocol", .ipProtocol, &service.key.ipProtocol)
+      form.required("port", .port, &service.key.port)
+    }
     if service.key.ipProtocol != protocolBefore {
       service.policy = ServicePolicy(for: service.key.ipProtocol)
     }
-    form.required("port", .port, &service.key.port)
     form.field("scheduler", .oneOf, &service.scheduler)
     form.section("scheduler-flags") { form in
       form.field("fallback", .flag, &service.flags[.fallback])
@@ -106,6 +144,7 @@ extension SiteConfiguration.ServiceTable {
     let new = RealServerConfiguration(address: key.address, port: key.port)
     form.list("real-servers", &realServers, new: new) { form, realServer in
       form.required("address", .address, &realServer.address)
+      if key.mark != nil { form.field("port", .port, &realServer.port) }
       form.field("weight", .number(0...RealServerConfiguration.largestWeight), &realServer.weight)
       form.field("upper-threshold", .number(0...UInt32.max), &realServer.upperThreshold)
       form.field("lower-threshold", .number(0...UInt32.max), &realServer.lowerThreshold)

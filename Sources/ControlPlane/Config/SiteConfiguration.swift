@@ -13,6 +13,7 @@ public struct SiteConfiguration: Equatable, Sendable {
   /// Room in each queue's tables.
   public var capacity = Capacity()
   public var timeouts = TimeoutConfiguration.lvs
+  public var marks: [MarkTable] = []
   public var tables: [ServiceTable] = []
 
   public init(port: PortConfiguration) {
@@ -24,6 +25,17 @@ public struct SiteConfiguration: Equatable, Sendable {
     public var ipv4Connections = 1 << 20
     public var ipv6Connections = 1 << 18
     public var persistentClients = 1 << 18
+  }
+
+  /// What a firewall mark stands for.
+  public struct MarkTable: Equatable, Sendable {
+    public var mark: FirewallMark
+    public var match: [VirtualPorts]
+
+    public init(mark: FirewallMark, match: [VirtualPorts]) {
+      self.mark = mark
+      self.match = match
+    }
   }
 
   /// A service and what is behind it, in the order of `ipvsadm -a`.

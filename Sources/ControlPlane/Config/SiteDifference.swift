@@ -7,6 +7,8 @@ public enum SiteObject: Hashable, Sendable, CustomStringConvertible {
   /// What is fixed when it starts: interface, capacity, sockets.
   case director
   case timeouts
+  /// What a firewall mark stands for.
+  case mark(FirewallMark)
   case service(VirtualServiceKey)
   case realServer(IPAddress, VirtualServiceKey)
 
@@ -14,6 +16,7 @@ public enum SiteObject: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .director: "director"
     case .timeouts: "timeouts"
+    case .mark(let mark): "mark \(mark.rawValue)"
     case .service(let key): "service \(key)"
     case .realServer(let address, let key): "service \(key), real server \(address)"
     }
@@ -64,10 +67,13 @@ extension SiteConfiguration {
     for (name, node) in form.node.mapping ?? [:] {
       switch name.string {
       case "timeouts"?: objects[.timeouts] = node.scalars()
-      case "services"?: break
+      case "services"?, "marks"?: break
       case let name?: objects[.director]!.merge(node.scalars(under: name)) { $1 }
       case nil: break
       }
+    }
+    for (table, node) in zip(marks, form.node["marks"]?.sequence ?? []) {
+      objects[.mark(table.mark)] = node.scalars()
     }
     let nodes = form.node["services"]?.sequence ?? []
     for (table, node) in zip(tables, nodes) {

@@ -4,6 +4,10 @@ import DataPlane
 extension ServiceConfiguration {
   /// Throws what would be wrong with it in any director.
   public func validate() throws(DirectorError) {
+    if let mark = key.mark {
+      guard mark.rawValue != 0 else { throw .markZero }
+      return try validatePersistence()
+    }
     guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
     guard key.port != Port(0) || persistence != nil else { throw .portZero(key) }
     guard key.address.isUnicast else { throw .notUnicast(key.address) }
@@ -12,7 +16,9 @@ extension ServiceConfiguration {
   }
 
   func validateOnePacket() throws(DirectorError) {
-    guard !isOnePacket || key.ipProtocol == .udp else { throw .onePacketTCP(key) }
+    guard !isOnePacket || key.mark != nil || key.ipProtocol == .udp else {
+      throw .onePacketTCP(key)
+    }
   }
 
   private func validatePersistence() throws(DirectorError) {
@@ -30,7 +36,7 @@ extension ServiceConfiguration {
 extension RealServerConfiguration {
   /// Throws what would be wrong with it in the service of any director.
   public func validate(for key: VirtualServiceKey) throws(DirectorError) {
-    guard port == key.port else { throw .portMismatch(port, key) }
+    guard port == key.port || key.mark != nil else { throw .portMismatch(port, key) }
     try validateRanges()
     guard address.isUnicast else { throw .notUnicast(address) }
     guard address.isSameVersion(as: key.address) else { throw .addressFamilyMismatch(address, key) }

@@ -57,7 +57,7 @@ extension Director {
   }
 
   /// The ports of all services.
-  var served: Set<VirtualPorts> { Set(services.keys.map(VirtualPorts.init)) }
+  var served: Set<VirtualPorts> { Set(services.keys.flatMap(ports)) }
 
   private func close(_ closing: Set<VirtualPorts>) -> DirectorError? {
     var failure: DirectorError?
@@ -116,13 +116,15 @@ extension Director {
     timeouts[.finWait] = timeoutConfiguration.tcpFin
     timeouts[.udp] = timeoutConfiguration.udp
     return SnapshotSpecification(
-      services: services.values.map(Self.specification), retirements: retirements,
+      services: services.values.map(specification), retirements: retirements,
       egressMACAddresses: egressMACAddresses, timeouts: timeouts)
   }
 
-  private static func specification(of service: Service) -> SnapshotSpecification.Service {
+  private func specification(of service: Service) -> SnapshotSpecification.Service {
     SnapshotSpecification.Service(
       index: service.index, key: service.configuration.key,
+      marked: service.configuration.key.mark.flatMap { markGroups[$0] }?
+        .marked(for: service.configuration.key) ?? [],
       scheduler: service.configuration.scheduler, flags: service.configuration.flags,
       persistence: service.configuration.persistence,
       isOnePacket: service.configuration.isOnePacket, policy: service.configuration.policy,

@@ -48,9 +48,9 @@ extension Director {
     guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
     try configuration.validateRanges()
-    guard services[key]!.realServers[address] != nil else {
-      throw .noSuchRealServer(address, key)
-    }
+    guard let known = services[key]!.realServers[address]?.configuration,
+      key.mark == nil || known.port == configuration.port
+    else { throw .noSuchRealServer(address, key) }
     try configuration.validate(for: key)
     services[key]!.realServers[address]!.configuration = configuration
     if configuration.weight != 0 {
@@ -68,7 +68,7 @@ extension Director {
     _ address: IPAddress, port: Port, from key: VirtualServiceKey
   ) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
-    guard port == key.port,
+    guard services[key]!.realServers[address]?.configuration.port == port,
       let realServer = services[key]!.realServers.removeValue(forKey: address)
     else { throw .noSuchRealServer(address, key) }
     services[key]!.departed[realServer.index] = realServer

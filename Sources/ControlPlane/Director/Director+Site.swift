@@ -8,7 +8,8 @@ extension Director {
   /// Deletions come last: they cannot fail, so nothing of them is ever to be undone.
   public func apply(_ site: SiteConfiguration) throws(DirectorRefusals) {
     let before = (
-      services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration
+      services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration,
+      markGroups
     )
     var errors: [DirectorError] = []
     var known: Set<DirectorError> = []
@@ -22,6 +23,10 @@ extension Director {
     if site.timeouts != timeouts {
       attempt { () throws(DirectorError) in try setTimeouts(site.timeouts) }
     }
+    attempt { () throws(DirectorError) in
+      try setMarks(
+        Dictionary(site.marks.map { ($0.mark, $0.match) }, uniquingKeysWith: { $0 + $1 }))
+    }
     for table in site.tables {
       attempt { () throws(DirectorError) in try put(table.service) }
       for realServer in table.realServers {
@@ -30,8 +35,10 @@ extension Director {
     }
     guard errors.isEmpty else {
       for address in followers.keys where before.3[address] == nil { neighbors.unfollow(address) }
-      (services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration) =
-        before
+      (
+        services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration,
+        markGroups
+      ) = before
       throw DirectorRefusals(errors: errors)
     }
     deleteAll(except: site.tables)
@@ -88,7 +95,8 @@ extension Director {
         continue
       }
       for address in service.realServers.keys where !addresses.contains(address) {
-        try? deleteRealServer(address, port: key.port, from: key)
+        try? deleteRealServer(
+          address, port: service.realServers[address]!.configuration.port, from: key)
       }
     }
   }

@@ -105,7 +105,7 @@ extension Director {
     var worker = Int(position?.worker ?? 0)
     var line = Int(position?.line ?? 0)
     var page = ConnectionPage(connections: [], next: nil)
-    let names = Names(services)
+    let names = Names(services, markGroups)
     while worker < views.count {
       let (found, next) = views[worker].connections(
         from: ConnectionCursor(line: line), limit: limit - page.connections.count, now: .now())
@@ -128,12 +128,14 @@ extension Director {
 
 /// What the workers' numbers stand for.
 private struct Names {
-  private var services: [ServiceIndex: VirtualServiceKey] = [:]
+  private var services: [ServiceIndex: ServiceConfiguration] = [:]
+  private let markGroups: [FirewallMark: MarkGroup]
   private var realServers: [RealServerIndex: (VirtualServiceKey, RealServerConfiguration)] = [:]
 
-  init(_ services: [VirtualServiceKey: Service]) {
+  init(_ services: [VirtualServiceKey: Service], _ markGroups: [FirewallMark: MarkGroup]) {
+    self.markGroups = markGroups
     for (key, service) in services {
-      self.services[service.index] = key
+      self.services[service.index] = service.configuration
       for realServer in service.realServers.values {
         realServers[realServer.index] = (key, realServer.configuration)
       }
@@ -146,26 +148,56 @@ private struct Names {
   /// nil where the service is gone.
   func status(of connection: ConnectionDescription) -> ConnectionStatus? {
     guard let service = services[connection.service],
-      let (_, realServer) = realServers[connection.realServer]
+      let (_, realServer) = realServers[connection.realServer],
+      let virtual = virtual(of: connection, service.key)
     else { return nil }
-    var virtual = service
-    if service.port == Port(0) { virtual.port = connection.destinationPort }
+    // `ip_vs_schedule`: a real server's port of its own is shown where there is no persistence.
+    let showsOwnPort = service.persistence == nil && realServer.port != Port(0)
     return ConnectionStatus(
-      service: service, virtual: virtual, clientAddress: connection.client,
+      service: service.key, virtual: virtual, clientAddress: connection.client,
       clientPort: connection.clientPort, realServerAddress: realServer.address,
-      realServerPort: virtual.port,
+      realServerPort: showsOwnPort ? realServer.port : virtual.port,
       state: .connection(connection.state),
       remainingSeconds: UInt32(max(0, connection.remainingMilliseconds)) / 1000)
+  }
+
+  /// What the client addressed; nil where the mark never stood for it.
+  private func virtual(
+    of connection: ConnectionDescription, _ service: VirtualServiceKey
+  ) -> VirtualServiceKey? {
+    guard let mark = service.mark else {
+      guard service.port == Port(0) else { return service }
+      return VirtualServiceKey(
+        address: service.address, ipProtocol: service.ipProtocol, port: connection.destinationPort)
+    }
+    return markGroups[mark]?.target(of: connection.vip).map {
+      VirtualServiceKey(
+        address: $0.address, ipProtocol: $0.ipProtocol, port: connection.destinationPort)
+    }
   }
 
   /// As the kernel has them: `conn_in_get` with a client port of 0. nil where the service is gone.
   func status(of template: TemplateDescription) -> ConnectionStatus? {
     guard let (service, realServer) = realServers[template.realServer] else { return nil }
     return ConnectionStatus(
-      service: service, virtual: service, clientAddress: template.client, clientPort: Port(0),
-      realServerAddress: realServer.address, realServerPort: realServer.port,
+      service: service, virtual: service.ofTemplates, clientAddress: template.client,
+      clientPort: Port(0), realServerAddress: realServer.address, realServerPort: service.port,
       state: .template(isAssured: template.isAssured),
       remainingSeconds: UInt32(max(0, template.remainingMilliseconds)) / 1000)
+  }
+}
+
+extension VirtualServiceKey {
+  /// `ip_vs_sched_persist`: clients of a mark's service are kept under protocol 0, with the mark
+  /// in the first four octets of the address.
+  fileprivate var ofTemplates: VirtualServiceKey {
+    guard let mark else { return self }
+    let address: IPAddress =
+      switch address {
+      case .v4: .v4(IPv4Address(rawValue: mark.rawValue))
+      case .v6: .v6(IPv6Address(high: UInt64(mark.rawValue) << 32, low: 0))
+      }
+    return VirtualServiceKey(address: address, ipProtocol: IPProtocol(rawValue: 0), port: Port(0))
   }
 }
 

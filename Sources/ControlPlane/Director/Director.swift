@@ -13,6 +13,8 @@ public actor Director {
   let clock: @Sendable () -> Duration
 
   var services: [VirtualServiceKey: Service] = [:]
+  /// Kept when a mark has no service, and when it stands for nothing: connections go on by them.
+  var markGroups: [FirewallMark: MarkGroup] = [:]
   var timeoutConfiguration = TimeoutConfiguration.lvs
   var egressMACAddresses: [MACAddress]
   var downInterfaces: Set<EgressIndex> = []

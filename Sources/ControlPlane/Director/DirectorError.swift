@@ -12,6 +12,12 @@ public enum DirectorError: Error, Hashable, Sendable {
   case unsupportedProtocol(VirtualServiceKey)
   case portZero(VirtualServiceKey)
   case onePacketTCP(VirtualServiceKey)
+  case markZero
+  /// Ports are a part of what a mark stands for already.
+  case portsOverlap(VirtualPorts, VirtualPorts, FirewallMark)
+  case noSuchPorts(VirtualPorts, FirewallMark)
+  /// All numbers of a mark's VIPs are given out.
+  case tooManyVIPs(FirewallMark)
   case notUnicast(IPAddress)
   case addressFamilyMismatch(IPAddress, VirtualServiceKey)
   case portMismatch(Port, VirtualServiceKey)
@@ -37,13 +43,13 @@ public enum DirectorError: Error, Hashable, Sendable {
   /// The errno of ip_vs_ctl.c for the same cause.
   public var errorNumber: Int32 {
     switch self {
-    case .serviceExists, .realServerExists: EEXIST
+    case .serviceExists, .realServerExists, .portsOverlap: EEXIST
     case .noSuchService: ESRCH
-    case .noSuchRealServer: ENOENT
+    case .noSuchRealServer, .noSuchPorts: ENOENT
     case .weightOutOfRange, .thresholdsCross: ERANGE
-    case .tooManyServices, .tooManyRealServers: ENOMEM
+    case .tooManyServices, .tooManyRealServers, .tooManyVIPs: ENOMEM
     case .unsupportedProtocol: EPROTONOSUPPORT
-    case .portZero, .onePacketTCP, .notUnicast, .addressFamilyMismatch, .portMismatch,
+    case .portZero, .onePacketTCP, .markZero, .notUnicast, .addressFamilyMismatch, .portMismatch,
       .timeoutOutOfRange, .persistenceOutOfRange, .notAMask, .maskFamilyMismatch, .ownAddress,
       .behindGateway, .otherInterface, .noRoute:
       EINVAL
@@ -69,6 +75,14 @@ extension DirectorError: CustomStringConvertible {
       "service \(key) has port 0, all ports, which needs persistence: give it, or name a port"
     case .onePacketTCP(let key):
       "one-packet scheduling is for datagrams, and \(key) is TCP: leave it out"
+    case .markZero:
+      "mark 0 is no mark: give 1 to 4294967295"
+    case .portsOverlap(let ports, let taken, let mark):
+      "\(ports) overlaps \(taken), which is in mark \(mark.rawValue): remove that first"
+    case .noSuchPorts(let ports, let mark):
+      "mark \(mark.rawValue) does not have \(ports): name ports as they were added"
+    case .tooManyVIPs(let mark):
+      "mark \(mark.rawValue) has had 65536 VIPs: start again, or use another mark"
     case .notUnicast(let address):
       "\(address) is not a unicast host address: give one that a host can own"
     case .addressFamilyMismatch(let address, let key):
@@ -115,16 +129,17 @@ extension DirectorError: CustomStringConvertible {
 }
 
 extension VirtualServiceKey: CustomStringConvertible {
-  /// `TCP 192.0.2.1:80`, `UDP [2001:db8::1]:53`.
-  public var description: String { "\(ipProtocol.name) \(address.inBrackets):\(port.rawValue)" }
+  /// `TCP 192.0.2.1:80`, `UDP [2001:db8::1]:53`, `FWM 1`, `FWM 1 IPv6`.
+  public var description: String {
+    guard let mark else { return "\(ipProtocol.name) \(address.inBrackets):\(port.rawValue)" }
+    return if case .v6 = address { "FWM \(mark.rawValue) IPv6" } else { "FWM \(mark.rawValue)" }
+  }
 }
 
 extension VirtualPorts: CustomStringConvertible {
   /// `TCP 192.0.2.1:80-90`, `UDP [2001:db8::1]:53`; all ports are `0`.
   public var description: String {
-    let (first, last) = (ports.lowerBound.rawValue, ports.upperBound.rawValue)
-    let range = ports == Self.allPorts ? "0" : first == last ? "\(first)" : "\(first)-\(last)"
-    return "\(ipProtocol.name) \(address.inBrackets):\(range)"
+    "\(ipProtocol.name) \(address.inBrackets):\(ports.portText)"
   }
 }
 

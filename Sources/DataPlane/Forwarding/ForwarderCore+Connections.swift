@@ -269,7 +269,7 @@ extension ForwarderCore {
   }
 
   private func isOnePacket(_ facts: PacketFacts) -> Bool {
-    content.pointee.services[Int(facts.service)].isOnePacket
+    content.pointee.services[Int(facts.service)].isOnePacket && facts.event == .datagram
   }
 
   private func takesConnections(_ realServer: UInt16) -> Bool {

@@ -66,3 +66,29 @@ extension MACAddress: CustomStringConvertible {
     octets.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
   }
 }
+
+extension ClosedRange<Port> {
+  /// `80`, `80-90`, or `0` for all ports.
+  public init?(ports text: some StringProtocol) {
+    let words = text.split(separator: "-", omittingEmptySubsequences: false)
+    let numbers = words.compactMap { word in
+      word.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt16(word) : nil
+    }
+    guard numbers.count == words.count, let first = numbers.first, let last = numbers.last,
+      numbers.count <= 2, first <= last
+    else { return nil }
+    if first == 0 {
+      guard numbers.count == 1 else { return nil }
+      self = VirtualPorts.allPorts
+    } else {
+      self = Port(first)...Port(last)
+    }
+  }
+
+  /// As `init(ports:)` reads it.
+  public var portText: String {
+    if self == VirtualPorts.allPorts { return "0" }
+    let (first, last) = (lowerBound.rawValue, upperBound.rawValue)
+    return first == last ? "\(first)" : "\(first)-\(last)"
+  }
+}

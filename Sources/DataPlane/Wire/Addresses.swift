@@ -41,17 +41,39 @@ public enum IPAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
   case v6(IPv6Address)
 }
 
-/// What clients address: (VIP, protocol, port). The identity of a virtual service.
+/// What clients address: (VIP, protocol, port), or whatever a firewall mark stands for in one IP
+/// version. The identity of a virtual service.
 public struct VirtualServiceKey: Hashable, Sendable, BitwiseCopyable {
+  /// The VIP; of a mark's service the unspecified address of its IP version.
   public var address: IPAddress
+  /// Of a mark's service 0, as the kernel lists it: it may take packets of several.
   public var ipProtocol: IPProtocol
   /// 0 stands for all ports.
   public var port: Port
+  /// nil where the service is known by its address.
+  public private(set) var mark: FirewallMark?
+
   public init(address: IPAddress, ipProtocol: IPProtocol, port: Port) {
     self.address = address
     self.ipProtocol = ipProtocol
     self.port = port
   }
+
+  /// The service of a mark.
+  public init(mark: FirewallMark, isIPv6: Bool) {
+    self.init(
+      address: isIPv6 ? .v6(IPv6Address(high: 0, low: 0)) : .v4(IPv4Address(rawValue: 0)),
+      ipProtocol: IPProtocol(rawValue: 0), port: Port(0))
+    self.mark = mark
+  }
+}
+
+/// The number of a group of VIPs and ports that one service takes, 1 to 2³²-1: `ipvsadm -f`. No
+/// netfilter has marked a packet where XDP sees it, so the director is told what is in the group.
+public struct FirewallMark: RawRepresentable, Hashable, Comparable, Sendable, BitwiseCopyable {
+  public var rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+  public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Ports of a VIP and protocol: what packets are steered and found by.
@@ -68,7 +90,7 @@ public struct VirtualPorts: Hashable, Sendable {
     self.ports = ports
   }
 
-  /// Those that a service takes.
+  /// Those that a service takes which is known by its address.
   public init(of service: VirtualServiceKey) {
     self.init(
       address: service.address, ipProtocol: service.ipProtocol,
@@ -77,4 +99,9 @@ public struct VirtualPorts: Hashable, Sendable {
 
   /// Whether it is one port and no more.
   var isOne: Bool { ports.lowerBound == ports.upperBound }
+
+  /// Whether a packet can be to both.
+  public func overlaps(_ other: VirtualPorts) -> Bool {
+    address == other.address && ipProtocol == other.ipProtocol && ports.overlaps(other.ports)
+  }
 }

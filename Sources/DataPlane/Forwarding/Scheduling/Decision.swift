@@ -8,6 +8,8 @@ struct Client: BitwiseCopyable {
   /// `addr_fold` in host order.
   var address: UInt32
   var port: UInt16
+  /// The number of the VIP that it addresses, within the service.
+  var vip: UInt16 = 0
 
   /// Of an IPv4 connection's key.
   @inline(__always) init(ipv4 key: UInt64) {
@@ -25,6 +27,7 @@ struct Client: BitwiseCopyable {
     let isIPv4 = high == 0 && low &>> 32 == 0xffff
     address = isIPv4 ? UInt32(truncatingIfNeeded: low) : Self.folded(high, low)
     port = UInt16(truncatingIfNeeded: transport &>> 16)
+    vip = UInt16(truncatingIfNeeded: transport &>> 48)
   }
 
   /// Of the connection whose second word is `record`: its key lies before it.
@@ -205,7 +208,9 @@ struct Decision: BitwiseCopyable {
   }
 
   /// `ip_vs_dh_schedule`.
-  func byDestination() -> Int? { accepted(0) }
+  func byDestination() -> Int? {
+    UInt32(client.vip) < service.slotCount ? accepted(UInt32(client.vip)) : nil
+  }
 
   /// `ip_vs_sh_schedule`, `ip_vs_sh_get_fallback`.
   func bySource() -> Int? {

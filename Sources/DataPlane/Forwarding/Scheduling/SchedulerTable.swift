@@ -13,7 +13,7 @@ enum SchedulerTable {
     guard !service.realServers.isEmpty else { return [] }
     switch service.scheduler {
     case .sh: return sourceHash(service.realServers.map(\.weight))
-    case .dh: return [destinationHash(service)]
+    case .dh: return destinationHash(service)
     case .mh: return maglev(service)
     case .maglev: return MaglevTable.slots(of: service)
     default: return []
@@ -34,10 +34,17 @@ enum SchedulerTable {
     }
   }
 
-  /// `ip_vs_dh_reassign`: the list over and over. A service has one address, so one slot is all
-  /// that is ever looked up.
-  private static func destinationHash(_ service: SnapshotSpecification.Service) -> UInt16 {
-    UInt16(Int(hash32(service.key.address.folded)) % service.realServers.count)
+  /// `ip_vs_dh_reassign`: the list over and over. Only the slots that are ever looked up, one per
+  /// VIP of the service, by the VIP's number.
+  private static func destinationHash(_ service: SnapshotSpecification.Service) -> [UInt16] {
+    func slot(_ address: IPAddress) -> UInt16 {
+      UInt16(Int(hash32(address.folded)) % service.realServers.count)
+    }
+    guard service.key.mark != nil else { return [slot(service.key.address)] }
+    let highest = service.marked.map(\.vip).max() ?? 0
+    var slots = [UInt16](repeating: 0, count: Int(highest) + 1)
+    for marked in service.marked { slots[Int(marked.vip)] = slot(marked.ports.address) }
+    return slots
   }
 
   /// `ip_vs_mh_reassign`. Weights are the last ones above zero: a drained real server keeps its

@@ -20,6 +20,12 @@ struct WidePorts: BitwiseCopyable {
     ipProtocol = ports.ipProtocol.rawValue
   }
 
+  /// Whether a packet can be to both.
+  func overlaps(_ other: WidePorts) -> Bool {
+    high == other.high && low == other.low && ipProtocol == other.ipProtocol
+      && first <= other.last && other.first <= last
+  }
+
   /// Whether it begins behind this port, in the table's order.
   func isBehind(_ fields: IPv6Fields) -> Bool {
     if high != fields.destinationHigh { return high > fields.destinationHigh }

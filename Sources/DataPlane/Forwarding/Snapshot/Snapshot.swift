@@ -9,6 +9,8 @@ public enum SnapshotError: Error, Equatable {
   case realServerIndexReserved
   case duplicateRealServerIndex(RealServerIndex)
   case unknownEgress(EgressIndex)
+  /// Two marks take the same packets.
+  case overlappingWideServices
 }
 
 /// The immutable tables that workers forward by, in one allocation.
@@ -41,6 +43,10 @@ public final class Snapshot: @unchecked Sendable {
     var keys = Set<VirtualServiceKey>()
     var services = Set<ServiceIndex>()
     var realServers = Set(specification.retirements.keys)
+    let marked = specification.widePorts
+    for (left, right) in zip(marked, marked.dropFirst()) where left.overlaps(right) {
+      throw .overlappingWideServices
+    }
     for service in specification.services {
       guard service.index.rawValue != 0 else { throw .serviceIndexReserved }
       guard keys.insert(service.key).inserted else { throw .duplicateService(service.key) }
@@ -73,6 +79,7 @@ public final class Snapshot: @unchecked Sendable {
         case .retired: .retired
         }
     }
+    let marked = specification.services.flatMap { $0.marked.map(\.ports) }
     var (firstMember, firstSlot) = (0, 0)
     for (service, slots) in zip(specification.services, tables) {
       let members = service.realServers.map(Member.init)
@@ -85,7 +92,8 @@ public final class Snapshot: @unchecked Sendable {
       content.services[Int(service.index.rawValue)] = ServiceRecord(
         service, members: members, firstMember: firstMember, firstSlot: firstSlot,
         slotCount: slots.count)
-      insert(service, into: content)
+      let ports = VirtualPorts(of: service.key)
+      if !marked.contains(where: ports.overlaps) { insert(service, into: content) }
       firstMember += members.count
       firstSlot += slots.count
       for (position, realServer) in service.realServers.enumerated() {

@@ -88,7 +88,7 @@ struct ServiceRecord: BitwiseCopyable {
   /// Whether one of its real servers has an upper threshold.
   var isLimited: Bool
   var isInService: Bool
-  /// Whether its packets leave no record behind.
+  /// Whether its datagrams leave no record behind.
   var isOnePacket: Bool
   var policy: ServicePolicy
   /// How long a template lasts; 0 where the service is not persistent.
@@ -121,7 +121,7 @@ struct ServiceRecord: BitwiseCopyable {
     isInService = true
     persistenceMilliseconds = (service.persistence?.timeoutSeconds ?? 0).boundedMilliseconds
     (maskHigh, maskLow) = service.persistence?.maskWords ?? (.max, .max)
-    isOnePacket = service.isOnePacket && service.key.ipProtocol == .udp
+    isOnePacket = service.isOnePacket && (service.key.mark != nil || service.key.ipProtocol == .udp)
     policy = service.policy
   }
 }

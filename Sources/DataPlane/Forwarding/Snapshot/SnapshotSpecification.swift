@@ -46,9 +46,24 @@ public struct SnapshotSpecification: Sendable {
     }
   }
 
+  /// Ports of a mark's service.
+  public struct MarkedPorts: Sendable {
+    public var ports: VirtualPorts
+    /// The number of (VIP, protocol) within the service: connections name it, so one that was
+    /// given out once means the same ever after.
+    public var vip: UInt16
+
+    public init(ports: VirtualPorts, vip: UInt16) {
+      self.ports = ports
+      self.vip = vip
+    }
+  }
+
   public struct Service: Sendable {
     public var index: ServiceIndex
     public var key: VirtualServiceKey
+    /// What a mark's service takes; those of different marks do not overlap.
+    public var marked: [MarkedPorts]
     public var scheduler: Scheduler
     public var flags: SchedulerFlags
     /// nil where each connection is scheduled by itself.
@@ -64,13 +79,15 @@ public struct SnapshotSpecification: Sendable {
 
     /// - Parameter policy: nil for the protocol's own.
     public init(
-      index: ServiceIndex, key: VirtualServiceKey, scheduler: Scheduler,
+      index: ServiceIndex, key: VirtualServiceKey, marked: [MarkedPorts] = [],
+      scheduler: Scheduler,
       flags: SchedulerFlags = [], persistence: Persistence? = nil, isOnePacket: Bool = false,
       policy: ServicePolicy? = nil, revision: UInt32,
       realServers: [RealServer]
     ) {
       self.index = index
       self.key = key
+      self.marked = marked
       self.scheduler = scheduler
       self.flags = flags
       self.persistence = persistence
