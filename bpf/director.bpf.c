@@ -46,13 +46,18 @@ static __always_inline void count(__u32 counter)
 		++*cell;
 }
 
+static __always_inline int has_services(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
 /* Ports stand at `header` whatever the transport protocol. */
 static __always_inline enum kind transport(__u8 protocol, void *header, void *end,
 					   struct director_service_key *key)
 {
 	__be16 *ports = header;
 
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+	if (!has_services(protocol))
 		return FOREIGN;
 	if ((void *)(ports + 2) > end)
 		return MALFORMED;
@@ -81,7 +86,7 @@ static __always_inline enum kind ipv4(struct iphdr *ip, void *end, struct direct
 		return MALFORMED;
 	/* More fragments, or an offset. */
 	if (ip->frag_off & bpf_htons(0x3fff))
-		return ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP ? FRAGMENT : FOREIGN;
+		return has_services(ip->protocol) ? FRAGMENT : FOREIGN;
 	header = (void *)ip + ip->ihl * 4;
 	return ip->protocol == IPPROTO_ICMP ? icmp(header, end)
 					    : transport(ip->protocol, header, end, key);
@@ -100,7 +105,7 @@ static __always_inline enum kind ipv6(struct ipv6hdr *ip, void *end,
 		return MALFORMED;
 	next = ip->nexthdr;
 	for (int headers = 0; headers <= EXTENSION_HEADERS; headers++) {
-		if (next == IPPROTO_TCP || next == IPPROTO_UDP)
+		if (has_services(next))
 			return transport(next, header, end, key);
 		/* RFC 4443 §2.1: errors are the types below 128. */
 		if (next == IPPROTO_ICMPV6)
@@ -113,8 +118,7 @@ static __always_inline enum kind ipv6(struct ipv6hdr *ip, void *end,
 		if ((void *)(header + 8) > end)
 			return MALFORMED;
 		if (next == IPPROTO_FRAGMENT)
-			return header[0] == IPPROTO_TCP || header[0] == IPPROTO_UDP ? FRAGMENT
-										    : FOREIGN;
+			return has_services(header[0]) ? FRAGMENT : FOREIGN;
 		next = header[0];
 		header += 8 + header[1] * 8;
 	}

@@ -138,14 +138,6 @@ import Testing
     #expect(refusal(line) == UsageError(sentence, exitCode: 2))
   }
 
-  @Test(arguments: [
-    ("-A --sctp-service 192.0.2.1:80", "--sctp-service: only TCP and UDP services")
-  ])
-  func whatMartinetHasNot(line: String, sentence: String) throws {
-    let refusal = try #require(self.refusal(line))
-    #expect(refusal.message.hasPrefix(sentence) && refusal.exitCode == 2)
-  }
-
   /// ipvsadm-save(8) and ipvsadm-restore(8).
   @Test func companions() throws {
     let save = IpvsadmParser(programName: "/usr/sbin/ipvsadm-save", names: .none)

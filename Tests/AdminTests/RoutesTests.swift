@@ -144,7 +144,7 @@ import Testing
     try await expect([
       ("GET /", "", 404, "no such path"), ("GET /v2/services", "", 404, ""),
       ("GET /v1/nonsense", "", 404, ""), ("GET /v1/services/tcp", "", 404, ""),
-      ("GET /v1/services/sctp/192.168.1.149/80", "", 404, ""),
+      ("GET /v1/services/dccp/192.168.1.149/80", "", 404, ""),
       ("GET /v1/services/tcp/192.168.1.300/80", "", 404, ""),
       ("GET /v1/services/tcp/192.168.1.149/65536", "", 404, ""),
       ("GET /v1/services/tcp/192.168.1.149%00/80", "", 404, ""),
@@ -157,7 +157,7 @@ import Testing
       ("POST /v1/services", Self.web.replacing("80", with: "65536"), 400, "service.port"),
       ("POST /v1/services", Self.web.replacing("149", with: "999"), 400, "not an IP address"),
       ("POST /v1/services", Self.web.replacing("149", with: #"149\u0000"#), 400, "not an IP"),
-      ("POST /v1/services", Self.web.replacing("tcp", with: "sctp"), 400, "neither"),
+      ("POST /v1/services", Self.web.replacing("tcp", with: "dccp"), 400, "none of"),
       ("POST /v1/services", Self.web.replacing("80", with: "0"), 422, "port 0"),
       ("POST /v1/services", String(repeating: "[", count: 100_000), 400, "body is wrong"),
       ("POST /v1/services", Self.web, 201, ""),

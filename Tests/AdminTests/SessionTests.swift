@@ -13,7 +13,7 @@ import Testing
   @Test(
     arguments: [
       ("session.transcript", 333), ("options.transcript", 160), ("all-ports.transcript", 30),
-      ("marks.transcript", 68),
+      ("marks.transcript", 68), ("sctp.transcript", 37),
     ])
   func everyCommandAnswersAsRecorded(name: String, count: Int) async throws {
     let transcript = Transcript(try fixture(name))

@@ -153,10 +153,10 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     await refuses(.behindGateway(far, gateway: IPAddress("192.168.1.1")!), EINVAL) {
       try await director.addRealServer(.init(address: far, port: Port(80)), to: .web)
     }
-    let sctp = VirtualServiceKey(
-      address: .init("192.168.1.149")!, ipProtocol: IPProtocol(rawValue: 132), port: Port(80))
-    await refuses(.unsupportedProtocol(sctp), EPROTONOSUPPORT) {
-      try await director.addService(.init(key: sctp, scheduler: .rr))
+    let dccp = VirtualServiceKey(
+      address: .init("192.168.1.149")!, ipProtocol: IPProtocol(rawValue: 33), port: Port(80))
+    await refuses(.unsupportedProtocol(dccp), EPROTONOSUPPORT) {
+      try await director.addService(.init(key: dccp, scheduler: .rr))
     }
     #expect(
       DirectorError.behindGateway(far, gateway: IPAddress("192.168.1.1")!).description

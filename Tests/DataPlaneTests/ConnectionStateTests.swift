@@ -44,11 +44,11 @@ import Testing
     for (state, seconds) in expected { #expect(ConnectionTimeouts.lvs[state] == seconds) }
   }
 
-  /// `tcp_state_active_table`.
+  /// `tcp_state_active_table`; of SCTP `IP_VS_SCTP_S_ESTABLISHED`.
   @Test func activeStates() {
     #expect(
       ConnectionState.allCases.filter(\.isActive)
-        == [.established, .synSent, .synReceived, .synAck])
+        == [.established, .synSent, .synReceived, .synAck, .sctpEstablished])
   }
 
   /// Every TCP event sequence of length four through the real forwarder, against the table.

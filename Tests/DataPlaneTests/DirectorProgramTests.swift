@@ -39,6 +39,7 @@ struct DirectorProgramTests {
     $0.ipProtocol = .udp
     $0.destinationPort = Port(53)
   }
+  static let signalling = web.sctp(sctpChunk(1)).with { $0.destinationPort = Port(2905) }
   static let tag: (EtherType, UInt16) = (.vlan, 0x6064)
   static let serviceTag: (EtherType, UInt16) = (.serviceVLAN, 0x0007)
 
@@ -73,6 +74,7 @@ struct DirectorProgramTests {
   static let services = [
     SteeringCase("TCP to a service", web, .worker, service),
     SteeringCase("UDP to a service", dns, .worker, service),
+    SteeringCase("SCTP to a service", signalling, .worker, service),
     SteeringCase("TCP over IPv6", web6, .worker, service),
     SteeringCase("one tag", web.with { $0.vlanTags = [tag] }, .worker, service),
     SteeringCase("two tags", web6.with { $0.vlanTags = [serviceTag, tag] }, .worker, service),
@@ -88,6 +90,13 @@ struct DirectorProgramTests {
     SteeringCase(
       "another port of the VIP", web.with { $0.destinationPort = Port(22) }, .kernel, none),
     SteeringCase("UDP to a TCP service's port", web.with { $0.ipProtocol = .udp }, .kernel, none),
+    SteeringCase("SCTP to a TCP service's port", web.sctp(sctpChunk(1)), .kernel, none),
+    SteeringCase(
+      "SCTP over IPv6 behind options",
+      web6.sctp(sctpChunk(1)).with {
+        $0.destinationPort = Port(2905)
+        $0.extensionHeaders = [hopByHop]
+      }, .worker, service),
     SteeringCase(
       "another address", PacketBuilder(from: "10.0.0.1", to: "192.168.1.1"), .kernel, none),
     SteeringCase("three tags", web.with { $0.vlanTags = [tag, tag, tag] }, .kernel, none),
@@ -102,6 +111,9 @@ struct DirectorProgramTests {
   static let unsteadyOnes = [
     SteeringCase("a first fragment", web.with { $0.fragmentField = 0x2000 }, .worker, fragment),
     SteeringCase("a later fragment", web.with { $0.fragmentField = 0x00b9 }, .worker, fragment),
+    SteeringCase(
+      "a later fragment of SCTP", signalling.with { $0.fragmentField = 0x00b9 }, .worker,
+      fragment),
     SteeringCase(
       "an IPv6 fragment",
       web6.with { $0.extensionHeaders = [(44, [0, 0, 0, 8, 0, 0, 0, 9])] }, .worker, fragment),
@@ -188,6 +200,7 @@ struct DirectorProgramTests {
   @Test func aRemovedServiceIsTheKernelsAndItsVIPStaysForTheOthers() throws {
     let fixture = try ProgramFixture(socket: false)
     try fixture.close(.web)
+    try fixture.close(.signalling)
     #expect(try fixture.run(Self.web.frame) == XDP_PASS)
     #expect(try fixture.run(Self.icmp(3).frame) == XDP_DROP, "DNS is still there")
     try fixture.close(.dns)
@@ -296,7 +309,9 @@ private final class ProgramFixture: @unchecked Sendable {
 
   init(socket wantsSocket: Bool) throws {
     program = try DirectorProgram(macAddress: .director)
-    for ports in [VirtualPorts.web, .webIPv6, .dns] { try program.open(ports) }
+    for ports in [VirtualPorts.web, .webIPv6, .dns, .signalling, .signallingIPv6] {
+      try program.open(ports)
+    }
     guard wantsSocket else {
       (wire, socket) = (nil, nil)
       return

@@ -17,6 +17,7 @@ public struct PacketBuilder: Sendable {
   public var sequence: UInt32 = 1
   public var acknowledgment: UInt32 = 0
   public var timeToLive: UInt8 = 64
+  /// What follows the transport header; of SCTP the chunks.
   public var payload: [UInt8] = []
   /// IPv4 options, a multiple of four octets.
   public var options: [UInt8] = []
@@ -91,6 +92,9 @@ public struct PacketBuilder: Sendable {
     case .udp:
       segment = ports + bigEndian(UInt16(8 + payload.count)) + [0, 0]
       checksumOffset = 6
+    case .sctp:
+      let header = ports + bigEndian(sctpVerificationTag)
+      return header + crc32c(header + [0, 0, 0, 0] + payload) + payload
     default:
       return payload
     }

@@ -16,6 +16,11 @@ extension VirtualServiceKey {
     address: IPAddress("2001:db8::149")!, ipProtocol: .tcp, port: Port(80))
   public static let dns = VirtualServiceKey(
     address: IPAddress("192.168.1.149")!, ipProtocol: .udp, port: Port(53))
+  /// M3UA's port, RFC 4666.
+  public static let signalling = VirtualServiceKey(
+    address: IPAddress("192.168.1.149")!, ipProtocol: .sctp, port: Port(2905))
+  public static let signallingIPv6 = VirtualServiceKey(
+    address: IPAddress("2001:db8::149")!, ipProtocol: .sctp, port: Port(2905))
 
   /// The service of all ports beside this one.
   public var onAllPorts: VirtualServiceKey {
@@ -27,6 +32,8 @@ extension VirtualPorts {
   public static let web = VirtualPorts(of: .web)
   public static let webIPv6 = VirtualPorts(of: .webIPv6)
   public static let dns = VirtualPorts(of: .dns)
+  public static let signalling = VirtualPorts(of: .signalling)
+  public static let signallingIPv6 = VirtualPorts(of: .signallingIPv6)
 }
 
 extension SnapshotSpecification.RealServer {

@@ -105,16 +105,18 @@ extension IPProtocol {
     case "tcp": self = .tcp
     case "udp": self = .udp
     case "ip": self.init(rawValue: 0)
+    case "sctp": self = .sctp
     default: return nil
     }
   }
 
-  /// `tcp`, `udp`, `ip`, or the IANA number of another protocol.
+  /// `tcp`, `udp`, `sctp`, `ip`, or the IANA number of another protocol.
   public var serviceProtocol: String {
     switch self {
     case .tcp: "tcp"
     case .udp: "udp"
     case IPProtocol(rawValue: 0): "ip"
+    case .sctp: "sctp"
     default: String(rawValue)
     }
   }
@@ -172,7 +174,7 @@ extension IPProtocol {
     guard let ipProtocol = IPProtocol(serviceProtocol: name) else {
       throw DecodingError.dataCorruptedError(
         forKey: key, in: container,
-        debugDescription: "protocol \(name.debugDescription) is neither \"tcp\" nor \"udp\"")
+        debugDescription: "protocol \(name.debugDescription) is none of \"tcp\", \"udp\", \"sctp\"")
     }
     self = ipProtocol
   }

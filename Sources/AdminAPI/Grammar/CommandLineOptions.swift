@@ -41,7 +41,6 @@ struct CommandLineOptions {
       case .option(let name): try read(name, from: found)
       case .ipv6: try makeMarkIPv6()
       case .sort: break
-      case .unavailable(let sentence): throw UsageError("\(found.spelling): \(sentence)")
       case .command, .help, .version: throw UsageError("invalid option `\(found.word)'")
       }
     }
@@ -57,7 +56,7 @@ struct CommandLineOptions {
     case .service where found.option.long == "fwmark-service":
       markService = try mark(found.argument)
     case .service:
-      ipProtocol = found.option.long == "udp-service" ? .udp : .tcp
+      ipProtocol = IPProtocol(ipvsadmOption: found.option.long)
       service = HostAndPort(found.argument, ipProtocol: ipProtocol, names: names)
       guard service != nil else {
         throw UsageError("illegal virtual server address[:port] specified")

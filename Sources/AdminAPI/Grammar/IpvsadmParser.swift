@@ -45,7 +45,7 @@ public struct IpvsadmParser: Sendable {
       return try line.invocation(leftovers: scanner.leftovers)
     case .help: return .help
     case .version: return .version
-    case .unavailable, .option, .sort, .ipv6: throw tryHelp
+    case .option, .sort, .ipv6: throw tryHelp
     }
   }
 

@@ -58,8 +58,6 @@ struct Option {
     case ipv6
     /// `--sort`: sorting is the default.
     case sort
-    /// Known to ipvsadm and not to Martinet: a sentence with cause and mend.
-    case unavailable(String)
   }
 
   enum Argument { case none, required, optional }
@@ -76,12 +74,6 @@ struct Option {
     self.short = short
     self.argument = argument
     self.meaning = meaning
-  }
-
-  private static func unavailable(
-    _ long: String, _ short: Character? = nil, _ argument: Argument = .none, _ sentence: String
-  ) -> Option {
-    Option(long, short, argument, .unavailable(sentence))
   }
 
   /// ipvsadm 1.31's table, by the manual page ipvsadm(8).
@@ -105,6 +97,7 @@ struct Option {
     Option("version", "v", .none, .version),
     Option("tcp-service", "t", .required, .option(.service)),
     Option("udp-service", "u", .required, .option(.service)),
+    Option("sctp-service", nil, .required, .option(.service)),
     Option("fwmark-service", "f", .required, .option(.service)),
     Option("ipv6", "6", .none, .ipv6),
     Option("scheduler", "s", .required, .option(.scheduler)),
@@ -143,8 +136,5 @@ struct Option {
     Option("mcast-group", nil, .required, .option(.multicastGroup)),
     Option("mcast-port", nil, .required, .option(.multicastPort)),
     Option("mcast-ttl", nil, .required, .option(.multicastTTL)),
-    unavailable("sctp-service", nil, .required, otherService),
   ]
 }
-
-private let otherService = "only TCP and UDP services are available: give -t, -u or -f"

@@ -37,6 +37,7 @@ public enum HelpText {
     virtual-service:
       --tcp-service|-t  host:port, or [IPv6 address]:port
       --udp-service|-u  host:port, or [IPv6 address]:port
+      --sctp-service    host:port, or [IPv6 address]:port
       --fwmark-service|-f mark [-6]       what `martinet mark` says that it stands for
 
     Options:

@@ -93,7 +93,7 @@ public struct TableText: Sendable {
     if let mark = key.mark {
       return "-f \(mark.rawValue)" + (key.address.version == 6 ? " -6" : "")
     }
-    return "\(key.ipProtocol == .udp ? "-u" : "-t") \(anyName(key))"
+    return "\(key.ipProtocol.ipvsadmOption) \(anyName(key))"
   }
 
   private func anyName(_ key: VirtualServiceKey) -> String {

@@ -29,7 +29,7 @@ struct director_vip_key {
 struct director_service_key {
 	__u8 address[16]; /* network order */
 	__u8 family;      /* DIRECTOR_FAMILY_* */
-	__u8 protocol;    /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 protocol;    /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	__be16 port;
 };
 

@@ -92,7 +92,7 @@ extension ConfigurationField<FirewallMark> {
 }
 
 extension ConfigurationField<IPProtocol> {
-  static let ipProtocol = word([("tcp", .tcp), ("udp", .udp)])
+  static let ipProtocol = word([("tcp", .tcp), ("udp", .udp), ("sctp", .sctp)])
 }
 
 extension ConfigurationField<CopyMode> {

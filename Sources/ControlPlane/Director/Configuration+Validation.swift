@@ -8,7 +8,7 @@ extension ServiceConfiguration {
       guard mark.rawValue != 0 else { throw .markZero }
       return try validatePersistence()
     }
-    guard key.ipProtocol == .tcp || key.ipProtocol == .udp else { throw .unsupportedProtocol(key) }
+    guard key.ipProtocol.hasServices else { throw .unsupportedProtocol(key) }
     guard key.port != Port(0) || persistence != nil else { throw .portZero(key) }
     guard key.address.isUnicast else { throw .notUnicast(key.address) }
     try validatePersistence()

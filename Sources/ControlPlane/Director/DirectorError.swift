@@ -70,11 +70,11 @@ extension DirectorError: CustomStringConvertible {
     case .noSuchRealServer(let address, let key):
       "there is no real server \(address) in service \(key): add it first"
     case .unsupportedProtocol(let key):
-      "service \(key) is neither TCP nor UDP: only these are forwarded"
+      "service \(key) is neither TCP, UDP nor SCTP: only these are forwarded"
     case .portZero(let key):
       "service \(key) has port 0, all ports, which needs persistence: give it, or name a port"
     case .onePacketTCP(let key):
-      "one-packet scheduling is for datagrams, and \(key) is TCP: leave it out"
+      "one-packet scheduling is for UDP, not for \(key): leave it out"
     case .markZero:
       "mark 0 is no mark: give 1 to 4294967295"
     case .portsOverlap(let ports, let taken, let mark):
@@ -148,6 +148,7 @@ extension IPProtocol {
     switch self {
     case .tcp: "TCP"
     case .udp: "UDP"
+    case .sctp: "SCTP"
     default: "protocol \(rawValue)"
     }
   }

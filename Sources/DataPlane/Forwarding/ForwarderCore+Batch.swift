@@ -118,7 +118,7 @@ private struct HitContext: BitwiseCopyable {
       _fastPath(transition.staysInLine), _fastPath(!meta.isExpired(at: batch.now)),
       _fastPath(realServer < realServerCount), _fastPath(nextHops[realServer].status == .live)
     else { return ForwarderCore.settle(core, batch, record, frame, facts) }
-    let idle = timeouts[Int(meta.state & 0xf)]
+    let idle = timeouts[Int(meta.state & (ConnectionState.limit - 1))]
     record.pointee = meta.refreshed(until: batch.now.advanced(byMilliseconds: idle)).rawValue
     counters[realServer].packets &+= 1
     counters[realServer].bytes &+= UInt64(facts.ipBytes)

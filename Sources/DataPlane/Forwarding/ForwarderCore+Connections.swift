@@ -36,7 +36,7 @@ extension ForwarderCore {
     }
     let transition = core.pointee.transition(meta.state, facts.event)
     core.pointee.recount(meta.realServer, from: meta.state, to: transition.nextState)
-    if transition.nextState == ConnectionState.established.rawValue,
+    if ConnectionState.isEstablished(rawValue: transition.nextState),
       transition.nextState != meta.state
     {
       core.pointee.assureTemplate(
@@ -174,7 +174,10 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
     _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
   ) {
-    guard core.pointee.policy(of: facts).stray == .reset, !facts.event.isReset else {
+    guard
+      core.pointee.policy(of: facts).stray == .reset, !facts.event.isReset,
+      facts.event.chunk == nil
+    else {
       return drop(core, batch, facts, .noConnection)
     }
     answer(core, batch, Int(facts.index), frame, .reset)

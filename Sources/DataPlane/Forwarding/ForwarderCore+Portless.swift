@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Packets that name no ports: ICMP errors go where the connection goes that they quote, fragments
-/// where their first one went. Both reach any queue, so the other workers' tables are asked too.
+/// What the packet loop leaves to the end of the batch: SCTP, which it does not decode, and packets
+/// that name no ports. ICMP errors go where the connection goes that they quote, fragments where
+/// their first one went. Any of them reach any queue, so the other workers' tables are asked too.
 extension ForwarderCore {
   /// Drops a packet that parsing refused, or keeps it: for the services of many ports, or for the
   /// end of the batch, when the connections of the batch are known.
@@ -10,7 +11,7 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ reason: DropReason
   ) {
-    if reason == .fragmentUnmatched || reason == .icmpUnmatched {
+    if reason == .fragmentUnmatched || reason == .icmpUnmatched || reason == .unknownProtocol {
       core.pointee.portless[core.pointee.portlessCount] = UInt8(truncatingIfNeeded: index)
       core.pointee.portlessCount &+= 1
     } else if reason == .noService, core.pointee.content.pointee.wideServices.count > 0 {
@@ -58,6 +59,19 @@ extension ForwarderCore {
       remember(core, batch, index, key, fragment)
       return nil
     }
+    if bytes.uint8(at: offset + 9) == IPProtocol.sctp.rawValue {
+      let (headerBytes, ipBytes) = (
+        Int(bytes.uint8(at: offset) & 15) * 4, Int(bytes.uint16(at: offset + 2))
+      )
+      let parsed = PacketParser.anyTransport(
+        bytes, at: offset + headerBytes, bytes: ipBytes - headerBytes,
+        ipProtocol: IPProtocol.sctp.rawValue, ipBytes: ipBytes)
+      guard let transport = parsed.fields else { return parsed.reason }
+      let fields = IPv4Fields(
+        source: bytes.uint32(at: offset + 12), destination: bytes.uint32(at: offset + 16),
+        transport: transport)
+      return openIPv4(core, batch, index, frame, fields)
+    }
     let parsed = PacketParser.ipv4Error(bytes, at: offset)
     guard let error = parsed.fields else { return parsed.reason }
     guard let record = core.pointee.record(of: error.reversed, now: batch.now) else {
@@ -93,6 +107,18 @@ extension ForwarderCore {
       remember(core, batch, index, key, fragment)
       return nil
     }
+    if upper.header == IPProtocol.sctp.rawValue {
+      let parsed = PacketParser.anyTransport(
+        bytes, at: upper.offset, bytes: end - upper.offset, ipProtocol: upper.header,
+        ipBytes: end - offset)
+      guard let transport = parsed.fields else { return parsed.reason }
+      let pair = IPv6Pair(bytes, at: offset)
+      let fields = IPv6Fields(
+        sourceHigh: pair.sourceHigh, sourceLow: pair.sourceLow,
+        destinationHigh: pair.destinationHigh, destinationLow: pair.destinationLow,
+        transport: transport)
+      return openIPv6(core, batch, index, frame, fields)
+    }
     guard upper.header == IPProtocol.icmpv6.rawValue else { return .unknownProtocol }
     let parsed = PacketParser.ipv6Error(bytes, upper, network: offset, end: end)
     guard let error = parsed.fields else { return parsed.reason }
@@ -108,7 +134,7 @@ extension ForwarderCore {
     _ bytes: RawSpan, _ fragment: FragmentFields
   ) -> Parsed<TransportFields> {
     guard fragment.isOfService else { return Parsed(drop: .unknownProtocol) }
-    let parsed = PacketParser.transport(
+    let parsed = PacketParser.anyTransport(
       bytes, at: fragment.payloadOffset, bytes: fragment.payloadBytes,
       ipProtocol: fragment.ipProtocol, ipBytes: Int(fragment.ipBytes))
     guard parsed.fields == nil, parsed.reason == .truncated else { return parsed }

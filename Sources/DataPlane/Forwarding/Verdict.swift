@@ -19,11 +19,11 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case tinyFragment
   /// An ICMP error whose quoted packet belongs to no connection.
   case icmpUnmatched
-  /// Neither TCP, UDP nor an ICMP error.
+  /// Neither TCP, UDP, SCTP nor an ICMP error.
   case unknownProtocol
   /// No virtual service at (destination address, protocol, port): removed a moment ago.
   case noService
-  /// A TCP segment without SYN that belongs to no connection.
+  /// A TCP segment without SYN, or an SCTP packet without INIT, that belongs to no connection.
   case noConnection
   /// No real server has a weight above zero and a resolved address.
   case noRealServer

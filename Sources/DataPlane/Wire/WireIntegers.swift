@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A TCP or UDP port in host order.
+/// A TCP, UDP or SCTP port in host order.
 public struct Port: RawRepresentable, Hashable, Comparable, Sendable, BitwiseCopyable {
   public var rawValue: UInt16
   @inline(__always) public init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -16,6 +16,10 @@ public struct IPProtocol: RawRepresentable, Hashable, Sendable, BitwiseCopyable 
   public static let tcp = IPProtocol(rawValue: 6)
   public static let udp = IPProtocol(rawValue: 17)
   public static let icmpv6 = IPProtocol(rawValue: 58)
+  public static let sctp = IPProtocol(rawValue: 132)
+
+  /// Whether virtual services can have it.
+  public var hasServices: Bool { self == .tcp || self == .udp || self == .sctp }
 }
 
 /// The type field of an Ethernet header or VLAN tag in host order (IEEE 802.3, 802.1Q, 802.1ad).

@@ -34,7 +34,7 @@ static uint16_t schedule(struct twin *t, uint16_t index)
 
 static uint64_t opened(struct twin *t, uint16_t server, struct facts f, uint32_t now)
 {
-	uint8_t state = t->transitions[f.event * 16 + NO] & 0xf;
+	uint8_t state = t->transitions[f.event * STATE_ROOM + NO] & (STATE_ROOM - 1);
 
 	t->counters[server].connections++;
 	if (is_active(state))
@@ -56,7 +56,7 @@ static void transmit(struct twin *t, uint16_t server, uint8_t *frame, struct fac
 void settle(struct twin *t, uint64_t *record, uint8_t *frame, struct facts f, uint32_t now)
 {
 	uint64_t meta = *record;
-	uint8_t state = meta >> 16 & 0xf, next;
+	uint8_t state = meta >> 16 & (STATE_ROOM - 1), next;
 	uint16_t server = (uint16_t)meta;
 	int over = expired(meta, now);
 
@@ -72,7 +72,7 @@ void settle(struct twin *t, uint64_t *record, uint8_t *frame, struct facts f, ui
 	}
 	if (server >= t->hop_count || t->hops[server].status != LIVE)
 		return drop(t, f.index, TWIN_REAL_SERVER_REMOVED);
-	next = t->transitions[f.event * 16 + state] & 0xf;
+	next = t->transitions[f.event * STATE_ROOM + state] & (STATE_ROOM - 1);
 	if (is_active(state) != is_active(next)) {
 		t->counters[server].active += is_active(next) ? 1 : -1;
 		t->counters[server].inactive -= is_active(next) ? 1 : -1;

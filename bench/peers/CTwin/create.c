@@ -31,7 +31,7 @@ static void fill_transitions(struct twin *t)
 			uint8_t next = event == EV_DATAGRAM || state == UD ? UD :
 				       event == 0 ? CL : table_of_states[row][state];
 
-			t->transitions[event * 16 + state] =
+			t->transitions[event * STATE_ROOM + state] =
 				next | (next != state || (event & (EV_SYN | EV_RST)) == EV_SYN ? 0x80 : 0);
 		}
 	for (int state = 0; state < STATES; state++)

@@ -17,7 +17,8 @@
 
 enum state { NO, ES, SS, SR, FW, TW, CL, CW, LA, LI, SA, UD, STATES };
 /* The FIN, SYN, RST and ACK bits of a segment; PSH stands for a datagram. */
-enum event { EV_FIN = 1, EV_SYN = 2, EV_RST = 4, EV_DATAGRAM = 8, EV_ACK = 16, EVENTS = 24 };
+enum event { EV_FIN = 1, EV_SYN = 2, EV_RST = 4, EV_DATAGRAM = 8, EV_ACK = 16, EVENTS = 32 };
+#define STATE_ROOM 32 /* of which SCTP's, which the twin does not serve, take some */
 enum status { VACANT, LIVE };
 #define FORWARD 0x0000
 #define DROP 0x0100
@@ -57,8 +58,8 @@ struct twin {
 	struct next_hop *hops;
 	uint32_t hop_count;
 	struct counters *counters;
-	uint8_t transitions[EVENTS * 16];
-	uint32_t timeouts[16];
+	uint8_t transitions[EVENTS * STATE_ROOM];
+	uint32_t timeouts[STATE_ROOM];
 	uint64_t drops[TWIN_REASONS], unrecorded, received, forwarded, dropped, completed, batches;
 	uint64_t records;
 	uint64_t sweep_line;

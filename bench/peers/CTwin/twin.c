@@ -50,9 +50,9 @@ hot void hit(const struct hits *h, struct twin *t, uint64_t *record, uint8_t *fr
 	     struct facts f)
 {
 	uint64_t meta = *record;
-	uint8_t state = meta >> 16 & 0xf;
+	uint8_t state = meta >> 16 & (STATE_ROOM - 1);
 	uint16_t server = (uint16_t)meta;
-	uint8_t transition = t->transitions[f.event * 16 + state];
+	uint8_t transition = t->transitions[f.event * STATE_ROOM + state];
 
 	if (unlikely(transition & 0x80) || unlikely(expired(meta, h->now)) ||
 	    unlikely(server >= h->hop_count) || unlikely(h->hops[server].status != LIVE)) {

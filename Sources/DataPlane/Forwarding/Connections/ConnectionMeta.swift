@@ -23,6 +23,7 @@ struct ConnectionMeta: BitwiseCopyable {
   var isOver: Bool {
     state == ConnectionState.timeWait.rawValue || state == ConnectionState.close.rawValue
       || state == ConnectionState.finWait.rawValue
+      || state == ConnectionState.sctpClosed.rawValue
   }
 
   @inline(__always) func refreshed(until expiry: Tick) -> ConnectionMeta {

@@ -26,23 +26,25 @@ extension ConnectionState {
     ],
   ]
 
-  /// The state after `event`.
+  /// The state after `event`; packets of another protocol do not occur and change nothing.
   public func next(on event: ConnectionEvent) -> ConnectionState {
+    if let chunk = event.chunk { return next(on: chunk) }
     if self == .udp || event == .datagram { return .udp }
     guard let flag = event.decidingFlag else { return .close }
-    return Self.inputOnly[flag.rawValue][Int(rawValue)]
+    let row = Self.inputOnly[flag.rawValue]
+    return Int(rawValue) < row.count ? row[Int(rawValue)] : self
   }
 }
 
 /// What a packet does to its connection's record, as the packet loop reads it: one octet per
-/// (event, state), a row of 16 per event.
+/// (event, state), a row of `ConnectionState.limit` per event.
 ///
-/// The low four bits are the next state. The high bit sends the packet out of line: the state
+/// The low five bits are the next state. The high bit sends the packet out of line: the state
 /// changes, or it is a SYN, which may schedule anew.
 struct StateTransition: BitwiseCopyable {
   let rawValue: UInt8
 
-  static let tableBytes = Int(ConnectionEvent.limit) * 16
+  static let tableBytes = Int(ConnectionEvent.limit) * Int(ConnectionState.limit)
   private static let outOfLine: UInt8 = 0x80
 
   @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -54,11 +56,11 @@ struct StateTransition: BitwiseCopyable {
   }
 
   @inline(__always) var staysInLine: Bool { rawValue & Self.outOfLine == 0 }
-  @inline(__always) var nextState: UInt8 { rawValue & 0xf }
+  @inline(__always) var nextState: UInt8 { rawValue & (ConnectionState.limit - 1) }
 
   /// Offset of (event, state) in the table.
   @inline(__always) static func offset(event: UInt8, state: UInt8) -> Int {
-    Int(event) &* 16 &+ Int(state & 0xf)
+    Int(event) &* Int(ConnectionState.limit) &+ Int(state & (ConnectionState.limit - 1))
   }
 
   static func fillTable(at table: UnsafeMutableRawPointer) {

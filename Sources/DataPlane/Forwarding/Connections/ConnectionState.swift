@@ -2,7 +2,8 @@
 
 /// The state of a connection as a director sees it that only sees requests.
 ///
-/// Raw values are the kernel's (`IP_VS_TCP_S_*` in include/net/ip_vs.h); UDP has one state.
+/// Raw values are the kernel's (`IP_VS_TCP_S_*` in include/net/ip_vs.h); UDP has one state, SCTP
+/// those of `IP_VS_SCTP_S_*`, of which the first is `none` too.
 public enum ConnectionState: UInt8, CaseIterable, Sendable {
   case none = 0
   case established
@@ -16,25 +17,46 @@ public enum ConnectionState: UInt8, CaseIterable, Sendable {
   case listen
   case synAck
   case udp
+  case sctpInit1
+  case sctpInit
+  case sctpCookieSent
+  case sctpCookieReplied
+  case sctpCookieWait
+  case sctpCookie
+  case sctpCookieEchoed
+  case sctpEstablished
+  case sctpShutdownSent
+  case sctpShutdownReceived
+  case sctpShutdownAckSent
+  case sctpRejected
+  case sctpClosed
 
-  /// Whether `ipvsadm -L` counts it as active: modern kernels' `tcp_state_active_table`.
+  /// Room for states in tables: a power of two above every raw value.
+  static let limit: UInt8 = 32
+
+  /// Whether `ipvsadm -L` counts it as active: modern kernels' `tcp_state_active_table`; of SCTP
+  /// established associations, as `set_sctp_state` does.
   public var isActive: Bool {
     Self.isActive(rawValue: rawValue)
   }
 
   /// `isActive` by raw value, as records keep it.
   @inline(__always) static func isActive(rawValue: UInt8) -> Bool {
-    let active: UInt16 =
+    let active: UInt32 =
       1 << established.rawValue | 1 << synSent.rawValue | 1 << synReceived.rawValue
-      | 1 << synAck.rawValue
-    return active &>> UInt16(rawValue & 0xf) & 1 != 0
+      | 1 << synAck.rawValue | 1 << sctpEstablished.rawValue
+    return active &>> UInt32(rawValue & (limit - 1)) & 1 != 0
+  }
+
+  @inline(__always) static func isEstablished(rawValue: UInt8) -> Bool {
+    rawValue == established.rawValue || rawValue == sctpEstablished.rawValue
   }
 
   /// The word in the state column of `ipvsadm -Lc`.
   public var name: String {
     switch self {
     case .none: "NONE"
-    case .established: "ESTABLISHED"
+    case .established, .sctpEstablished: "ESTABLISHED"
     case .synSent: "SYN_SENT"
     case .synReceived: "SYN_RECV"
     case .finWait: "FIN_WAIT"
@@ -45,6 +67,18 @@ public enum ConnectionState: UInt8, CaseIterable, Sendable {
     case .listen: "LISTEN"
     case .synAck: "SYNACK"
     case .udp: "UDP"
+    case .sctpInit1: "INIT1"
+    case .sctpInit: "INIT"
+    case .sctpCookieSent: "C-SENT"
+    case .sctpCookieReplied: "C-REPLIED"
+    case .sctpCookieWait: "C-WAIT"
+    case .sctpCookie: "COOKIE"
+    case .sctpCookieEchoed: "C-ECHOED"
+    case .sctpShutdownSent: "S-SENT"
+    case .sctpShutdownReceived: "S-RECEIVED"
+    case .sctpShutdownAckSent: "S-ACK-SENT"
+    case .sctpRejected: "REJECTED"
+    case .sctpClosed: "CLOSED"
     }
   }
 }
@@ -53,9 +87,11 @@ public enum ConnectionState: UInt8, CaseIterable, Sendable {
 public struct ConnectionTimeouts: Sendable, Equatable {
   private var seconds: [UInt32]
 
-  /// `tcp_timeouts` of ip_vs_proto_tcp.c and `udp_timeouts` of ip_vs_proto_udp.c.
+  /// `tcp_timeouts` of ip_vs_proto_tcp.c, `udp_timeouts` of ip_vs_proto_udp.c, `sctp_timeouts` of
+  /// ip_vs_proto_sctp.c.
   public static let lvs = ConnectionTimeouts(
-    seconds: [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300])
+    seconds: [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300]
+      + [4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61])
 
   public subscript(state: ConnectionState) -> UInt32 {
     get { seconds[Int(state.rawValue)] }

@@ -31,7 +31,7 @@ struct FragmentFields: BitwiseCopyable {
 
   /// Whether the datagram's protocol is one that services have.
   var isOfService: Bool {
-    ipProtocol == IPProtocol.tcp.rawValue || ipProtocol == IPProtocol.udp.rawValue
+    IPProtocol(rawValue: ipProtocol).hasServices
   }
 
   /// A TCP fragment that starts inside the header, RFC 3128.

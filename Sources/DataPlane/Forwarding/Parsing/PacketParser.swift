@@ -50,8 +50,8 @@ struct Parsed<Fields: BitwiseCopyable>: BitwiseCopyable {
 
 /// Reads untrusted frames. Every header is guarded once, then read at fixed offsets.
 ///
-/// `.fragmentUnmatched` and `.icmpUnmatched` are its first word only: those packets name no ports
-/// and are looked at again (`ForwarderCore+Portless`).
+/// `.fragmentUnmatched`, `.icmpUnmatched` and `.unknownProtocol` are its first word only: those
+/// packets name no ports, or are SCTP, and are looked at again (`ForwarderCore+Portless`).
 enum PacketParser {
   static let ethernetBytes = 14
   /// RFC 8200 §4.5.

@@ -15,11 +15,12 @@ public struct ServicePolicy: Hashable, Sendable, BitwiseCopyable {
     case rehash
   }
 
-  /// What becomes of a TCP segment of no connection that would not begin one.
+  /// What becomes of a TCP segment or an SCTP packet of no connection that would not begin one.
   public enum Stray: String, CaseIterable, Sendable, BitwiseCopyable {
-    /// It begins one, unless it is an RST: `sloppy_tcp` 1.
+    /// It begins one, unless it is an RST or an ABORT: `sloppy_tcp` 1, `sloppy_sctp` 1.
     case schedule
-    /// It is answered by RST, as an LVS director's own stack does (`sloppy_tcp` 0).
+    /// It is answered by RST, as an LVS director's own stack does (`sloppy_tcp` 0); SCTP is
+    /// dropped.
     case reset
     case drop
   }
@@ -50,7 +51,7 @@ public struct ServicePolicy: Hashable, Sendable, BitwiseCopyable {
   /// LVS's defaults, but that UDP is scheduled anew where LVS drops it, and that the TTL stays.
   public init(for ipProtocol: IPProtocol) {
     removal = ipProtocol == .udp ? .rehash : .keep
-    stray = .reset
+    stray = ipProtocol == .sctp ? .drop : .reset
     timeToLive = .preserve
     quiescentClients = .keep
   }

@@ -195,7 +195,7 @@ private struct Sizes {
       thresholds: section(members, of: Thresholds.self), slots: section(slots, of: UInt16.self),
       nextHops: section(realServers, of: NextHop.self),
       placements: section(realServers, of: Placement.self), realServerCount: realServers,
-      timeouts: section(16, of: UInt32.self),
+      timeouts: section(Int(ConnectionState.limit), of: UInt32.self),
       transitions: UnsafeMutableRawPointer(
         section(StateTransition.tableBytes, of: UInt8.self)))
   }

@@ -158,7 +158,7 @@ struct SnapshotContent: BitwiseCopyable {
   var nextHops: UnsafeMutablePointer<NextHop>
   var placements: UnsafeMutablePointer<Placement>
   var realServerCount: Int
-  /// Idle time per state in milliseconds, 16 entries.
+  /// Idle time per state in milliseconds, `ConnectionState.limit` entries.
   var timeouts: UnsafeMutablePointer<UInt32>
   /// `StateTransition`s.
   var transitions: UnsafeMutableRawPointer
