@@ -59,7 +59,7 @@ import Testing
         - address: fd00::1
         - address: 192.168.1.151
       - vip: 192.168.1.149
-        protocol: sctp
+        protocol: dccp
         port: 65536
       - vip: 192.168.1.149
         protocol: tcp
@@ -75,7 +75,7 @@ import Testing
       ("line 12: services[0].real-servers[0].weigth: ", "the nearest is `weight`"),
       ("line 13: services[0].real-servers[1]: ", "of the service's version"),
       ("line 14: services[0].real-servers[2]: ", "keep one"),
-      ("line 16: services[1].protocol: \"sctp\"", "tcp or udp"),
+      ("line 16: services[1].protocol: \"dccp\"", "udp or sctp"),
       ("line 17: services[1].port: \"65536\"", "from 0, for all ports, to 65535"),
       ("line 18: services[2]: ", "all real servers into one"),
       ("line 21: services[3]: is no mapping", "lines"),

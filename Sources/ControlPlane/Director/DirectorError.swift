@@ -70,7 +70,7 @@ extension DirectorError: CustomStringConvertible {
     case .noSuchRealServer(let address, let key):
       "there is no real server \(address) in service \(key): add it first"
     case .unsupportedProtocol(let key):
-      "service \(key) is neither TCP, UDP nor SCTP: only these are forwarded"
+      "\(key) cannot be served: services are of TCP, UDP or SCTP, marks of TCP or UDP"
     case .portZero(let key):
       "service \(key) has port 0, all ports, which needs persistence: give it, or name a port"
     case .onePacketTCP(let key):
