@@ -157,7 +157,9 @@ extension QueueReport {
         fillRingEmpty: socket.fillRingEmpty, txRingEmpty: socket.txRingEmpty),
       drops: Self.named(statistics.drops),
       sideTraffic: Self.named(statistics.sideTraffic), ipv4Connections: statistics.ipv4Connections,
-      ipv6Connections: statistics.ipv6Connections)
+      ipv6Connections: statistics.ipv6Connections, ipv4Entries: statistics.ipv4Entries,
+      ipv6Entries: statistics.ipv6Entries, unrecorded: statistics.unrecorded,
+      evictions: zip(EvictionAges.boundsSeconds, statistics.evictions.counts).map(Eviction.init))
   }
 
   private static func named<Key: Hashable>(_ counters: [Key: UInt64]) -> [String: UInt64] {

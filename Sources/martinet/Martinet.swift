@@ -9,8 +9,8 @@ struct Martinet: AsyncParsableCommand {
     abstract: "A direct-routing (LVS-DR) director on AF_XDP.",
     subcommands: [
       RunCommand.self, ConfigCommand.self, ReloadCommand.self, ConfirmCommand.self,
-      SaveCommand.self, ServiceCommand.self, MarkCommand.self, IpvsadmCommand.self,
-      RealServerCommand.self,
+      SaveCommand.self, ServiceCommand.self, MarkCommand.self, QueuesCommand.self,
+      IpvsadmCommand.self, RealServerCommand.self,
     ])
 
   static func main() async {

@@ -104,10 +104,22 @@ import Testing
     let statistics = QueueStatistics(
       queue: 1, worker: [.received: 7], socket: XDPStatistics(rxRingFull: 2),
       drops: [.noService: 3], sideTraffic: [.laterFragment: 6], ipv4Connections: 4,
-      ipv6Connections: 5)
+      ipv6Connections: 5, ipv4Entries: 8, ipv6Entries: 16, unrecorded: 9,
+      evictions: EvictionAges(counts: [0, 2, 1, 0, 0]))
     let report = QueueReport(statistics)
     #expect(report.worker == ["received": 7] && report.drops == ["noService": 3])
     #expect(report.sideTraffic == ["laterFragment": 6])
+    #expect(report.ipv4Entries == 8 && report.ipv6Entries == 16 && report.unrecorded == 9)
+    #expect(report.evictions.map(\.belowSeconds) == [4, 8, 16, 32, 64])
+    #expect(report.evictions.map(\.connections) == [0, 2, 1, 0, 0])
+    #expect(
+      [report].text == """
+        Queue  Received  Forwarded  Answered  Dropped  IPv4 records  IPv6 records  Unrecorded  \
+        Evicted  after
+            1         7          0         0        0       4/8 50%      5/16 31%           9  \
+              3  4-8 s
+
+        """)
     #expect(report.socket.rxRingFull == 2 && report.queue == 1 && report.ipv6Connections == 5)
   }
 

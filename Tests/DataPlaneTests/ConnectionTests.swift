@@ -122,14 +122,16 @@ import Testing
   }
 
   /// kubernetes#70747 and its kin: the first SYN of a reused port is never dropped or delayed.
-  @Test(arguments: ["finWait", "drained", "removed"])
+  @Test(arguments: ["finWait", "timeWait", "close", "drained", "removed"])
   func aSynMaySchedule(anew why: String) throws {
     let desk = try ForwarderDesk()
     try desk.adopt(.site())
     #expect(desk.forward(Self.syn).frame[5] == 2)
-    _ = desk.forward(Self.ack)
+    // `tcp_states`: SYN_RECV and FIN.
+    if why != "timeWait" { _ = desk.forward(Self.ack) }
     switch why {
-    case "finWait": _ = desk.forward(Self.fin)
+    case "finWait", "timeWait": _ = desk.forward(Self.fin)
+    case "close": _ = desk.forward(Self.syn.with { $0.tcpFlags = .rst })
     case "drained": try desk.adopt(site { $0.services[0].realServers[0].weight = 0 })
     default:
       try desk.adopt(

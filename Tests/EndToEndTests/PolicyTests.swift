@@ -29,10 +29,10 @@ extension EndToEnd {
       let go = "/tmp/martinet-test-\(getpid())-\(removal)"
       defer { unlink(go) }
       let client = try served.lan.client.start(Self.client(go, port: 80))
-      #expect(try waitUntil { client.output.contains("open") })
+      #expect(waitUntil { client.output.contains("open") })
       try director.ipvsadm("-a \(ServedLan.web) -r 192.168.1.152")
       try director.ipvsadm("-d \(ServedLan.web) -r 192.168.1.151")
-      try Child.run(["touch", go])
+      _ = try Child.run(["touch", go])
       if removal == "keep" {
         #expect(client.wait(seconds: 1) == nil, "\(client.output)")
         try director.ipvsadm("-a \(ServedLan.web) -r 192.168.1.151")
@@ -45,6 +45,23 @@ extension EndToEnd {
       }
       let resets = try numbers("reset", in: director.get("queues")).reduce(0, +)
       #expect((resets > 0) == (removal == "purge"))
+    }
+
+    /// A table of eight under twenty handshakes, as `martinet queues` shows it.
+    @Test func aFullTableIsShown() throws {
+      let served = try ServedLan()
+      let path = "/tmp/martinet-test-\(getpid()).yaml"
+      try "interface: {name: lan0, copy-mode: copy}\ncapacity: {ipv4-connections: 8}\n"
+        .write(toFile: path, atomically: true, encoding: .utf8)
+      defer { unlink(path) }
+      let director = try RunningDirector(on: served.lan.director, ["--config", path])
+      try director.serve(ServedLan.web, ["192.168.1.151"])
+      #expect(try served.ask(20) == Array(repeating: .body("rs1"), count: 20))
+      let text = try director.martinet("queues")
+      #expect(text.contains(" 8/8 100% "), "\(text)")
+      let unrecorded = try numbers("unrecorded", in: director.martinet("queues --json"))
+      #expect(try unrecorded == numbers("unrecorded", in: director.get("queues")))
+      #expect(unrecorded.allSatisfy { $0 >= 12 }, "\(unrecorded)")
     }
 
     /// What traceroute does: the first hop behind the router is the director, and the client's

@@ -45,6 +45,9 @@ public struct ControlClient: Sendable {
   /// What each firewall mark stands for, by number.
   public func marks() throws(ControlError) -> [MarkReport] { try request("GET", "/v1/marks") }
 
+  /// The receive queues' counters.
+  public func queues() throws(ControlError) -> [QueueReport] { try request("GET", "/v1/queues") }
+
   public func timeouts() throws(ControlError) -> Timeouts { try request("GET", "/v1/timeouts") }
 
   /// A page of the connection tables; `from` is `next` of the page before.

@@ -13,6 +13,24 @@ public struct QueueReport: Hashable, Sendable, Codable {
   public var sideTraffic: [String: UInt64]
   public var ipv4Connections: UInt64
   public var ipv6Connections: UInt64
+  /// Records that there is room for.
+  public var ipv4Entries: Int
+  public var ipv6Entries: Int
+  /// Frames forwarded by hash, without a record, because the table was full there.
+  public var unrecorded: UInt64
+  /// Half-open connections that yielded to new ones, by how long their clients had been silent.
+  public var evictions: [Eviction]
+
+  /// Those silent for less than `belowSeconds`, and not less than the class before.
+  public struct Eviction: Hashable, Sendable, Codable {
+    public var belowSeconds: Int
+    public var connections: UInt64
+
+    public init(belowSeconds: Int, connections: UInt64) {
+      self.belowSeconds = belowSeconds
+      self.connections = connections
+    }
+  }
 
   public struct Socket: Hashable, Sendable, Codable {
     public var rxDropped: UInt64
@@ -37,7 +55,8 @@ public struct QueueReport: Hashable, Sendable, Codable {
 
   public init(
     queue: Int, worker: [String: UInt64], socket: Socket, drops: [String: UInt64],
-    sideTraffic: [String: UInt64], ipv4Connections: UInt64, ipv6Connections: UInt64
+    sideTraffic: [String: UInt64], ipv4Connections: UInt64, ipv6Connections: UInt64,
+    ipv4Entries: Int, ipv6Entries: Int, unrecorded: UInt64, evictions: [Eviction]
   ) {
     self.queue = queue
     self.worker = worker
@@ -46,5 +65,9 @@ public struct QueueReport: Hashable, Sendable, Codable {
     self.sideTraffic = sideTraffic
     self.ipv4Connections = ipv4Connections
     self.ipv6Connections = ipv6Connections
+    self.ipv4Entries = ipv4Entries
+    self.ipv6Entries = ipv6Entries
+    self.unrecorded = unrecorded
+    self.evictions = evictions
   }
 }

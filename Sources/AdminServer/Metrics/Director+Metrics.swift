@@ -123,7 +123,30 @@ extension MetricsText {
       add(queue.ipv4Connections, ["queue": name, "family": "ipv4"], to: connections)
       add(queue.ipv6Connections, ["queue": name, "family": "ipv6"], to: connections)
     }
+    describeOverload(queues)
     describeSockets(queues)
+  }
+
+  private mutating func describeOverload(_ queues: [QueueStatistics]) {
+    let room = family(
+      "martinet_connection_entries", .gauge, "Records that the queue's tables have room for.")
+    for queue in queues {
+      let name = "\(queue.queue)"
+      add(queue.ipv4Entries, ["queue": name, "family": "ipv4"], to: room)
+      add(queue.ipv6Entries, ["queue": name, "family": "ipv6"], to: room)
+    }
+    let unrecorded = family(
+      "martinet_unrecorded_packets_total", .counter,
+      "Packets forwarded by hash because the table was full where they belong.")
+    for queue in queues { add(queue.unrecorded, ["queue": "\(queue.queue)"], to: unrecorded) }
+    let evicted = family(
+      "martinet_evicted_connections_total", .counter,
+      "Half-open connections that yielded to new ones, by the seconds their clients were silent.")
+    for queue in queues {
+      for (bound, count) in zip(EvictionAges.boundsSeconds, queue.evictions.counts) {
+        add(count, ["queue": "\(queue.queue)", "silent_below": "\(bound)"], to: evicted)
+      }
+    }
   }
 
   /// `XDP_STATISTICS` of linux/if_xdp.h.

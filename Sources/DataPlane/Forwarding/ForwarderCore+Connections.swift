@@ -51,32 +51,6 @@ extension ForwarderCore {
     transmit(core, batch, meta.realServer, frame, facts)
   }
 
-  /// Whether a packet leaves the real server its record names for another.
-  ///
-  /// A SYN does when the old connection is over or its real server takes no new ones
-  /// (`is_new_conn_expected` with conn_reuse_mode 1 and 2, and never a delayed SYN); a datagram
-  /// when its real server does not resolve, since no one else would ever release it; others by the
-  /// service's policy.
-  private func schedulesAnew(
-    _ meta: ConnectionMeta, _ status: NextHop.Status, _ facts: PacketFacts
-  ) -> Bool {
-    if facts.event.isSYN {
-      return meta.isOver || !status.isLive || !takesConnections(meta.realServer)
-    }
-    if status == .unresolved { return facts.event == .datagram }
-    return status.isGone && policy(of: facts).removal == .rehash && !facts.event.isReset
-  }
-
-  /// Whether the packet begins a connection where there is none.
-  private func opens(_ facts: PacketFacts) -> Bool {
-    facts.event.opensConnection
-      || policy(of: facts).stray == .schedule && !facts.event.isReset
-  }
-
-  private func policy(of facts: PacketFacts) -> ServicePolicy {
-    content.pointee.services[Int(facts.service)].policy
-  }
-
   /// Pass 3: the IPv4 packets that found no entry in their first line, in order.
   @inline(never)
   static func openIPv4(
@@ -93,14 +67,16 @@ extension ForwarderCore {
         forwardOnce(core, batch, packet.frame, packet.facts, client)
         continue
       }
-      guard let position = IPv4ConnectionTable.free(packet.line, now: batch.now) else {
+      guard
+        let position = core.pointee.room(inIPv4: packet.line, packet.facts, batch.now)
+      else {
         forwardUnrecorded(core, batch, packet.frame, packet.facts, client, hash: packet.key)
         continue
       }
       guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
         continue
       }
-      core.pointee.vacate(position.key, position.meta, .ipv4Connections)
+      core.pointee.supersede(position.key, position.meta, .ipv4Connections, batch.now)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.key.pointee = packet.key
       core.pointee.counters.add(1, to: .ipv4Connections)
@@ -124,7 +100,9 @@ extension ForwarderCore {
         forwardOnce(core, batch, packet.frame, packet.facts, client)
         continue
       }
-      guard let position = IPv6ConnectionTable.free(packet.line, now: batch.now) else {
+      guard
+        let position = core.pointee.room(inIPv6: packet.line, packet.facts, batch.now)
+      else {
         let key = packet.key
         forwardUnrecorded(
           core, batch, packet.frame, packet.facts, client,
@@ -134,7 +112,8 @@ extension ForwarderCore {
       guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
         continue
       }
-      core.pointee.vacate(position.transport, position.meta, .ipv6Connections)
+      core.pointee.supersede(
+        position.transport, position.meta, .ipv6Connections, batch.now)
       position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
       position.store(packet.key)
       core.pointee.counters.add(1, to: .ipv6Connections)
@@ -169,46 +148,6 @@ extension ForwarderCore {
     return realServer
   }
 
-  /// A segment of no connection that begins none. An RST is never answered, RFC 9293 §3.10.7.1.
-  private static func stray(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
-  ) {
-    guard
-      core.pointee.policy(of: facts).stray == .reset, !facts.event.isReset,
-      facts.event.chunk == nil
-    else {
-      return drop(core, batch, facts, .noConnection)
-    }
-    answer(core, batch, Int(facts.index), frame, .reset)
-  }
-
-  /// Both lines are full of live connections: the same client goes to the same real server by
-  /// hash as long as the list does not change, without a record; a client of a persistent service
-  /// to the one its template names.
-  private static func forwardUnrecorded(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client, hash key: UInt64
-  ) {
-    let content = core.pointee.content
-    let service = content.pointee.services[Int(facts.service)]
-    let members = content.pointee.members + Int(service.firstMember)
-    if service.persistenceMilliseconds != 0,
-      let realServer = persist(core, facts.service, client, now: batch.now)
-    {
-      core.pointee.counters.add(1, to: .unrecorded)
-      return transmit(core, batch, realServer, frame, facts)
-    }
-    guard service.heaviestAvailable > 0 else {
-      return answer(core, batch, Int(facts.index), frame, .portUnreachable)
-    }
-    var place = UInt32(
-      truncatingIfNeeded: (core.pointee.hashKey.hash(key) &>> 32) % UInt64(service.memberCount))
-    while !members[Int(place)].takesConnections { place = (place &+ 1) % service.memberCount }
-    core.pointee.counters.add(1, to: .unrecorded)
-    transmit(core, batch, members[Int(place)].realServer, frame, facts)
-  }
-
   /// The real server of a new connection of `client`, or nil if none takes connections.
   private static func schedule(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
@@ -228,7 +167,7 @@ extension ForwarderCore {
     return decision.members[position].realServer
   }
 
-  private static func transmit(
+  static func transmit(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ realServer: UInt16,
     _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
   ) {
@@ -275,7 +214,7 @@ extension ForwarderCore {
     content.pointee.services[Int(facts.service)].isOnePacket && facts.event == .datagram
   }
 
-  private func takesConnections(_ realServer: UInt16) -> Bool {
+  func takesConnections(_ realServer: UInt16) -> Bool {
     let service = content.pointee.placements[Int(realServer)].service
     return member(realServer, of: service)?.takesConnections ?? false
   }
@@ -338,15 +277,23 @@ extension ForwarderCore {
     loads.own[Int(realServer)] &+= Self.unit(new) &- Self.unit(old)
   }
 
-  /// Takes an expired record out, so that its entry can be written; a vacant one stays as it is.
+  /// Takes a record out whose time is over; a vacant one stays as it is.
   func vacate(
     _ key: UnsafeMutablePointer<UInt64>, _ record: UnsafeMutablePointer<UInt64>,
     _ occupancy: ForwarderCounter
   ) {
     guard key.pointee != 0 else { return }
+    counters.add(1, to: .expired)
+    remove(key, record, occupancy)
+  }
+
+  /// Takes a record out, so that its entry can be written.
+  func remove(
+    _ key: UnsafeMutablePointer<UInt64>, _ record: UnsafeMutablePointer<UInt64>,
+    _ occupancy: ForwarderCounter
+  ) {
     key.pointee = 0
     uncount(ConnectionMeta(rawValue: record.pointee))
-    counters.add(1, to: .expired)
     counters.add(-1, to: occupancy)
   }
 }

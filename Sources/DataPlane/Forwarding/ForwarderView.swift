@@ -64,6 +64,8 @@ public struct ForwarderView: @unchecked Sendable {
   public var unrecorded: UInt64 { counters.load(.unrecorded) }
   /// Connections moved by a SYN or a datagram to another real server.
   public var rescheduled: UInt64 { counters.load(.rescheduled) }
+  /// Half-open connections that yielded to new ones where the table was full.
+  public var evictions: EvictionAges { counters.evictions }
   public var expired: UInt64 { counters.load(.expired) }
   public var ipv4Connections: UInt64 { counters.load(.ipv4Connections) }
   public var ipv6Connections: UInt64 { counters.load(.ipv6Connections) }

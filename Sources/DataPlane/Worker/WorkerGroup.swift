@@ -30,6 +30,12 @@ public struct QueueStatistics: Sendable {
   public var sideTraffic: [SideTraffic: UInt64]
   public var ipv4Connections: UInt64
   public var ipv6Connections: UInt64
+  /// Records that there is room for.
+  public var ipv4Entries = 0
+  public var ipv6Entries = 0
+  /// Frames forwarded by hash, without a record, because the table was full there.
+  public var unrecorded: UInt64 = 0
+  public var evictions = EvictionAges()
 }
 
 /// An interface with a worker on each of its queues: all that the control plane sees of them.
@@ -172,7 +178,9 @@ public final class WorkerGroup: Sendable {
         sideTraffic: Dictionary(
           uniqueKeysWithValues: SideTraffic.allCases.map { ($0, worker.view.count(of: $0)) }),
         ipv4Connections: worker.view.ipv4Connections,
-        ipv6Connections: worker.view.ipv6Connections)
+        ipv6Connections: worker.view.ipv6Connections, ipv4Entries: worker.view.ipv4Entries,
+        ipv6Entries: worker.view.ipv6Entries, unrecorded: worker.view.unrecorded,
+        evictions: worker.view.evictions)
     }
   }
 

@@ -26,6 +26,9 @@ struct ConnectionMeta: BitwiseCopyable {
       || state == ConnectionState.sctpClosed.rawValue
   }
 
+  /// Whether the client has sent nothing but its SYN.
+  var isHalfOpen: Bool { state == ConnectionState.synReceived.rawValue }
+
   @inline(__always) func refreshed(until expiry: Tick) -> ConnectionMeta {
     ConnectionMeta(rawValue: rawValue & 0xffff_ffff | UInt64(expiry.rawValue) &<< 32)
   }

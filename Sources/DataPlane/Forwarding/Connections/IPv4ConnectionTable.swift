@@ -91,4 +91,20 @@ struct IPv4ConnectionTable: BitwiseCopyable {
     }
     return expired
   }
+
+  /// The half-open entry of `line` or its neighbour that expires first, if before `limit`.
+  static func halfOpen(_ line: UnsafeMutableRawPointer, expiringBefore limit: Tick) -> Position? {
+    var (oldest, limit, line) = (Position?.none, limit, line)
+    for _ in 0..<2 {
+      let keys = line.assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<entriesPerLine {
+        let position = Position(key: keys + slot)
+        let meta = ConnectionMeta(rawValue: position.meta.pointee)
+        guard meta.isHalfOpen, meta.expiry.milliseconds(since: limit) < 0 else { continue }
+        (oldest, limit) = (position, meta.expiry)
+      }
+      line = neighbour(of: line)
+    }
+    return oldest
+  }
 }

@@ -123,4 +123,20 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     }
     return expired
   }
+
+  /// As `IPv4ConnectionTable.halfOpen`.
+  static func halfOpen(_ line: UnsafeMutableRawPointer, expiringBefore limit: Tick) -> Position? {
+    var (oldest, limit, line) = (Position?.none, limit, line)
+    for _ in 0..<2 {
+      let words = line.assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<entriesPerLine {
+        let position = Position(words: words + slot * 4)
+        let meta = ConnectionMeta(rawValue: position.meta.pointee)
+        guard meta.isHalfOpen, meta.expiry.milliseconds(since: limit) < 0 else { continue }
+        (oldest, limit) = (position, meta.expiry)
+      }
+      line = neighbour(of: line)
+    }
+    return oldest
+  }
 }

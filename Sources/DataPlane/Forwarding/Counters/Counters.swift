@@ -29,7 +29,9 @@ enum ForwarderCounter: Int {
 
   /// `SideTraffic` by raw value.
   static var firstSideTraffic: Int { firstDrop.rawValue &+ 256 }
-  static let count = firstSideTraffic + SideTraffic.allCases.count
+  /// A counter per class of `EvictionAges`.
+  static var firstEviction: Int { firstSideTraffic &+ SideTraffic.allCases.count }
+  static let count = firstEviction + EvictionAges.classCount
 }
 
 /// One writer, any reader: a relaxed load and store compile to one increment in memory.
@@ -65,6 +67,19 @@ struct CounterBlock: BitwiseCopyable {
   @inline(__always) func count(_ kind: SideTraffic) {
     let cell = cell(ForwarderCounter.firstSideTraffic &+ Int(kind.rawValue))
     cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+  }
+
+  func countEviction(silentMilliseconds: UInt32) {
+    let index = EvictionAges.index(silentMilliseconds: silentMilliseconds)
+    let cell = cell(ForwarderCounter.firstEviction &+ index)
+    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+  }
+
+  var evictions: EvictionAges {
+    EvictionAges(
+      counts: (0..<EvictionAges.classCount).map {
+        cell(ForwarderCounter.firstEviction + $0).pointee.load(ordering: .relaxed)
+      })
   }
 
   func load(_ kind: SideTraffic) -> UInt64 {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a service's policy says of a packet.
+extension ForwarderCore {
+  /// Whether a packet leaves the real server its record names for another.
+  ///
+  /// A SYN does when the old connection is over or its real server takes no new ones
+  /// (`is_new_conn_expected` with conn_reuse_mode 1 and 2, and never a delayed SYN); a datagram
+  /// when its real server does not resolve, since no one else would ever release it; others by the
+  /// service's policy.
+  func schedulesAnew(
+    _ meta: ConnectionMeta, _ status: NextHop.Status, _ facts: PacketFacts
+  ) -> Bool {
+    if facts.event.isSYN {
+      return meta.isOver || !status.isLive || !takesConnections(meta.realServer)
+    }
+    if status == .unresolved { return facts.event == .datagram }
+    return status.isGone && policy(of: facts).removal == .rehash && !facts.event.isReset
+  }
+
+  /// Whether the packet begins a connection where there is none.
+  func opens(_ facts: PacketFacts) -> Bool {
+    facts.event.opensConnection
+      || policy(of: facts).stray == .schedule && !facts.event.isReset
+  }
+
+  func policy(of facts: PacketFacts) -> ServicePolicy {
+    content.pointee.services[Int(facts.service)].policy
+  }
+
+  /// A segment of no connection that begins none. An RST is never answered, RFC 9293 §3.10.7.1.
+  static func stray(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
+  ) {
+    guard
+      core.pointee.policy(of: facts).stray == .reset, !facts.event.isReset,
+      facts.event.chunk == nil
+    else {
+      return drop(core, batch, Int(facts.index), .noConnection)
+    }
+    answer(core, batch, Int(facts.index), frame, .reset)
+  }
+}
