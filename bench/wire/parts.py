@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the room measures, part by part."""
+from guest import KernelIPVS, KernelRouter
+from station import Traffic
+from subjects import ALL as EVERYONE
+from subjects import CDirector, MacSwap, Martinet, TestPMD, XDPTransmit
+
+CONTROL, TWIN = MacSwap.name, CDirector.name
+# As much as goes; every frame beyond what the subject bears is lost, and the ledger says where.
+OVERLOADS = {
+    "ipv4-1": Traffic(flows=1),
+    "ipv4-1k": Traffic(),
+    "ipv4-100k": Traffic(flows=100_000),
+    "ipv6-1k": Traffic(family=6, size=78),
+    "ipv4-1k-508": Traffic(size=508),
+    "ipv4-1k-1514": Traffic(size=1514),
+    "ipv4-1k-skb": Traffic(source="socket"),
+}
+SMOKE_OVERLOADS = ("ipv4-1k", "ipv6-1k", "ipv4-1k-skb")
+SEARCH_STEPS = 8
+SEARCHES = 3
+SEARCH_SECONDS = 2
+HOLD_SHARE = 0.9
+HOLD_SECONDS = 60
+LATENCY_SECONDS = 2
+LOADS = (10, 50, 90)
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+
+
+def overload(stand):
+    for name, traffic in OVERLOADS.items():
+        if stand.smoke and name not in SMOKE_OVERLOADS:
+            continue
+        _overload(stand, f"overload-{name}", stand.members(EVERYONE), traffic)
+    two = stand.members((Martinet, MacSwap, CDirector), queues=2)
+    _overload(stand, "overload-2-queues", two, Traffic(source="socket", queues=2))
+
+
+def _overload(stand, case, members, traffic, control=CONTROL):
+    stand.progress(case)
+    trials = stand.rounds_of(members, traffic)
+    rates = {name: [t.arrivals.rate / 1e6 for t in each] for name, each in trials.items()}
+    costs = {name: [t.cpu_ns for t in each] for name, each in trials.items()}
+    for name, each in trials.items():
+        peer = None if name == control else control
+        row = stand.rows.add(
+            case, name, "delivered", "Mpps", rates[name], peer, peer and rates.get(peer))
+        stand.rows.add(
+            case, name, "CPU time", "ns", costs[name], peer, peer and costs.get(peer))
+        for place in dict.fromkeys(place for t in each for place in t.ledger):
+            stand.rows.add(
+                case, name, f"share {place}", "%",
+                [100 * t.ledger.get(place, 0) / max(1, t.arrivals.sent) for t in each])
+        stand.progress(f"  {name}: {row['median']} Mpps")
+
+
+def incumbent(stand):
+    """Kernel IPVS in user-mode Linux: a ratio to the same guest that only routes (guest.py)."""
+    case = "incumbent-ipv4-1k"
+    members = stand.members((KernelRouter, KernelIPVS, Martinet))
+    _overload(stand, case, members, Traffic(), KernelRouter.name)
+
+
+def rate(stand):
+    """The highest rate without loss, RFC 2544 §26.1, by halving a bounded number of times."""
+    stand.progress("rate: the highest without loss")
+    members = stand.members((Martinet, MacSwap, CDirector, TestPMD, XDPTransmit))
+    found = {subject.name: [] for subject, _ in members}
+    for _ in range(1 if stand.smoke else SEARCHES):
+        for member in members:
+            found[member[0].name].append(_search(stand, member))
+            stand.progress(f"  {member[0].name}: {found[member[0].name][-1]:.0f}")
+    for name, rates in found.items():
+        peer = None if name == CONTROL else CONTROL
+        stand.rows.add(
+            "rate-ipv4-1k", name, "highest without loss", "Mpps", [r / 1e6 for r in rates], peer,
+            peer and [r / 1e6 for r in found.get(peer, [])])
+
+
+def _search(stand, member):
+    low, high = 0, 1.2 * stand.trial(member, Traffic()).arrivals.rate
+    for _ in range(1 if stand.smoke else SEARCH_STEPS):
+        middle = (low + high) / 2
+        trial = stand.trial(member, Traffic().at(middle, SEARCH_SECONDS))
+        # A station that fell behind its schedule has shown nothing.
+        is_fine = not trial.lost and trial.arrivals.sent >= 0.999 * trial.planned
+        low, high = (middle, high) if is_fine else (low, middle)
+    return low
+
+
+def hold(stand):
+    """Loss at 90 percent of that rate, for a minute."""
+    stand.progress("hold: 90 percent of it for a minute")
+    for member in stand.members((Martinet, MacSwap)):
+        name = member[0].name
+        traffic = Traffic().at(HOLD_SHARE * _highest(stand, name), HOLD_SECONDS)
+        trial = stand.trial(member, traffic)
+        stand.rows.add("hold-90", name, "lost", "frames", [trial.lost])
+        stand.rows.add("hold-90", name, "delivered", "Mpps", [trial.arrivals.rate / 1e6])
+        stand.progress(f"  {name}: {trial.lost} of {trial.arrivals.sent} lost: {trial.ledger}")
+
+
+def _highest(stand, name):
+    """In packets per second; searched for if that part was left out."""
+    if not stand.rows.find("rate-ipv4-1k", name, "highest without loss"):
+        rate(stand)
+    return 1e6 * stand.rows.find("rate-ipv4-1k", name, "highest without loss")["median"]
+
+
+def latency(stand):
+    """From when a frame was due to when it came back, at shares of Martinet's highest rate."""
+    members = stand.members((Martinet, MacSwap, CDirector))
+    for load in LOADS:
+        case = f"latency-{load}"
+        stand.progress(case)
+        pps = _highest(stand, Martinet.name) * load / 100
+        # Small batches: a frame waits for the rest of its batch.
+        trials = stand.rounds_of(members, Traffic(batch=8).at(pps, LATENCY_SECONDS))
+        for metric, share in PERCENTILES.items():
+            _latency(stand, case, metric, trials, lambda t, s=share: t.arrivals.percentile(s))
+        _latency(stand, case, "max", trials, lambda t: t.arrivals.longest_ns)
+
+
+def _latency(stand, case, metric, trials, value):
+    samples = {name: [value(t) / 1000 for t in each] for name, each in trials.items()}
+    for name, each in samples.items():
+        peer = None if name == TWIN else TWIN
+        stand.rows.add(case, name, metric, "us", each, peer, peer and samples.get(peer))
+
+
+def goals(rows):
+    """What was aimed at and whether it was reached."""
+    lines = []
+
+    def judge(text, value, is_reached):
+        if value is not None:
+            verdict = "reached" if is_reached(value) else "NOT REACHED"
+            lines.append(f"{verdict}: {text}: {value:.2f}")
+
+    def over(case, metric, peer):
+        ours, theirs = rows.find(case, Martinet.name, metric), rows.find(case, peer, metric)
+        return ours["median"] / theirs["median"] if ours and theirs and theirs["median"] else None
+
+    judge("0.97 or more of the C control's delivered rate", over(
+        "overload-ipv4-1k", "delivered", CONTROL), lambda v: v >= 0.97)
+    judge("1.3 or more of testpmd's", over(
+        "overload-ipv4-1k", "delivered", TestPMD.name), lambda v: v >= 1.3)
+    held = rows.find("hold-90", Martinet.name, "lost")
+    judge("frames lost in a minute at 90 percent", held and held["median"], lambda v: v == 0)
+    for load in LOADS:
+        row = rows.find(f"latency-{load}", Martinet.name, "p99")
+        judge(f"p99 at {load} percent within 1.1 of the C twin's", row and row["ratio"],
+              lambda v: v <= 1.1)
+    return "\n".join(lines)
+
+
+ALL = {"overload": overload, "rate": rate, "hold": hold, "latency": latency,
+       "incumbent": incumbent}

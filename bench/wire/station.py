@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The far end of a lane: frames out, frames back (station.c)."""
+import json
+import subprocess
+from dataclasses import dataclass, replace
+
+from lane import DIRECTOR_MAC, Lane
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the station sends. `rate` 0: as much as goes. `size` leaves out the checksum."""
+
+    rate: int = 0
+    seconds: float = 1
+    size: int = 60
+    flows: int = 1000
+    family: int = 4
+    source: str = "live"
+    queues: int = 1
+    batch: int = 64
+    # Without an arrival for so long the run is over.
+    settle_ms: int = 200
+
+    def at(self, rate, seconds):
+        return replace(self, rate=int(rate), seconds=seconds)
+
+
+class Arrivals:
+    """What a run of the station came to."""
+
+    def __init__(self, answer):
+        self.sent = answer["sent"]
+        self.seconds = answer["seconds"]
+        self.delivered = sum(answer["real_servers"])
+        self.per_real_server = answer["real_servers"]
+        self.stray = answer["stray"]
+        self.is_whole = answer["sent_digest"] == answer["taken_digest"]
+        self.longest_ns = answer["longest_ns"]
+        self._buckets = sorted((int(ns), count) for ns, count in answer["buckets"].items())
+
+    @property
+    def rate(self):
+        """Delivered packets per second."""
+        return self.delivered / self.seconds
+
+    def percentile(self, share):
+        """Nanoseconds from when a frame was due to when it came back, to 1.6 percent."""
+        passed, wanted = 0, share * sum(count for _, count in self._buckets)
+        for ns, count in self._buckets:
+            passed += count
+            if passed >= wanted:
+                return ns
+        return 0
+
+
+class Station:
+    """The process on far0, pinned to `cpu`."""
+
+    def __init__(self, lane, build, cpu="0"):
+        command = Lane.inside(
+            lane.far, cpu, f"{build}/station", "far0", f"{build}/station.bpf.o")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answer()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("FAIL: the station ended; its words are above.")
+        return json.loads(line)
+
+    def send(self, traffic, to=DIRECTOR_MAC):
+        """Sends for that long and waits until what is under way has come back."""
+        words = {**traffic.__dict__, "to": to}
+        print(*(f"{k}={v}" for k, v in words.items()), file=self._process.stdin, flush=True)
+        return Arrivals(self._answer())
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(10)
