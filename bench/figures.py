@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the loop room: python3 figures.py FILE.json FOLDER."""
+"""Figures of a bench file's rooms: python3 figures.py FILE.json FOLDER."""
 import json
 import os
 import sys
@@ -10,7 +10,10 @@ matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "martinet"
 import matplotlib.pyplot as plt
 
-COLOURS = {"martinet": "#d1495b", "c-twin": "#30638e"}
+COLOURS = {
+    "martinet": "#d1495b", "c-twin": "#30638e", "c-director": "#30638e", "c-macswap": "#7ea8be",
+    "testpmd": "#edae49", "xdp-tx": "#66a182", "nft-fwd": "#8d6a9f", "bridge": "#aaaaaa",
+}
 LINE_RATE_NS = 26.9  # 25 GbE, 64-octet frames, one core
 
 
@@ -118,18 +121,51 @@ def instructions(rows, folder):
     save(figure, rows, folder, "loop-instructions")
 
 
+def delivered(rows, folder):
+    cases = list(dict.fromkeys(r["case"] for r in rows if r["case"].startswith("overload-")))
+    if not cases:
+        return
+    figure, axes = plt.subplots(figsize=(13, 4))
+    labels = [c.removeprefix("overload-").replace("-", "\n", 1) for c in cases]
+    bars(axes, rows, cases, labels, "delivered")
+    axes.set_ylabel("Mpps delivered")
+    axes.set_title("veth, copy mode: as much as goes", fontsize=10)
+    save(figure, rows, folder, "wire-delivered")
+
+
+def latencies(rows, folder):
+    cases = list(dict.fromkeys(r["case"] for r in rows if r["case"].startswith("latency-")))
+    if not cases:
+        return
+    figure, panels = plt.subplots(1, len(cases), figsize=(13, 4), squeeze=False)
+    metrics = ["p50", "p90", "p99", "p99.9", "max"]
+    for axes, case in zip(panels[0], cases):
+        # A group of bars per percentile.
+        turned = [{**r, "case": r["metric"], "metric": "t"} for r in rows if r["case"] == case]
+        bars(axes, turned, metrics, metrics, "t")
+        axes.set_yscale("log")
+        axes.set_title(f"at {case.removeprefix('latency-')} % of the highest rate", fontsize=10)
+    panels[0][0].set_ylabel("µs from when a frame was due")
+    save(figure, rows, folder, "wire-latency")
+
+
+FIGURES = {"loop": (hits, attacks, sizes, instructions), "wire": (delivered, latencies)}
+
+
 def main():
     path, folder = sys.argv[1:]
     try:
         with open(path, encoding="utf-8") as file:
-            rows = [r for r in json.load(file) if r["room"] == "loop"]
+            rows = json.load(file)
+        rooms = {room: [r for r in rows if r["room"] == room] for room in FIGURES}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        sys.exit(f"FAIL: {path} is no bench file: {error}; bench/run loop --json writes one.")
-    if not rows:
-        sys.exit(f"FAIL: {path} has no rows of the loop room; bench/run loop --json writes them.")
+        sys.exit(f"FAIL: {path} is no bench file: {error}; bench/run ROOM --json writes one.")
+    if not any(rooms.values()):
+        sys.exit(f"FAIL: {path} has no rows of {' or '.join(FIGURES)}; bench/run writes them.")
     os.makedirs(folder, exist_ok=True)
-    for draw in (hits, attacks, sizes, instructions):
-        draw(rows, folder)
+    for room, drawings in FIGURES.items():
+        for draw in drawings if rooms[room] else ():
+            draw(rooms[room], folder)
 
 
 main()

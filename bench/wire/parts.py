@@ -8,21 +8,19 @@ from subjects import CDirector, MacSwap, Martinet, TestPMD, XDPTransmit
 CONTROL, TWIN = MacSwap.name, CDirector.name
 # As much as goes; every frame beyond what the subject bears is lost, and the ledger says where.
 OVERLOADS = {
-    "ipv4-1": Traffic(flows=1),
     "ipv4-1k": Traffic(),
     "ipv4-100k": Traffic(flows=100_000),
     "ipv6-1k": Traffic(family=6, size=78),
-    "ipv4-1k-508": Traffic(size=508),
     "ipv4-1k-1514": Traffic(size=1514),
     "ipv4-1k-skb": Traffic(source="socket"),
 }
 SMOKE_OVERLOADS = ("ipv4-1k", "ipv6-1k", "ipv4-1k-skb")
-SEARCH_STEPS = 8
+SEARCH_STEPS = 7
 SEARCHES = 3
-SEARCH_SECONDS = 2
+SEARCH_SECONDS = 1.5
 HOLD_SHARE = 0.9
 HOLD_SECONDS = 60
-LATENCY_SECONDS = 2
+LATENCY_SECONDS = 1
 LOADS = (10, 50, 90)
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
