@@ -14,21 +14,23 @@ public struct AdminServer: Service {
   private let logger: Logger
   private let limits: ClientLimits
 
-  /// - Parameter configuration: the file that the director was started with, if any.
+  /// - Parameters:
+  ///   - configuration: the file that the director was started with, if any.
+  ///   - owner: who announces the VIPs, if that is done.
   public init(
-    director: Director, configuration: RunningConfiguration? = nil, socketPath: String,
-    logger: Logger
+    director: Director, configuration: RunningConfiguration? = nil,
+    owner: VirtualAddressOwner? = nil, socketPath: String, logger: Logger
   ) {
     self.init(
-      director: director, configuration: configuration, socketPath: socketPath, logger: logger,
-      limits: ClientLimits())
+      director: director, configuration: configuration, owner: owner, socketPath: socketPath,
+      logger: logger, limits: ClientLimits())
   }
 
   init(
-    director: Director, configuration: RunningConfiguration? = nil, socketPath: String,
-    logger: Logger, limits: ClientLimits
+    director: Director, configuration: RunningConfiguration? = nil,
+    owner: VirtualAddressOwner? = nil, socketPath: String, logger: Logger, limits: ClientLimits
   ) {
-    routes = Routes(director: director, runningConfiguration: configuration)
+    routes = Routes(director: director, runningConfiguration: configuration, owner: owner)
     self.socketPath = socketPath
     self.logger = logger
     self.limits = limits

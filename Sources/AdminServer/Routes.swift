@@ -13,6 +13,8 @@ struct Routes: Sendable {
   let director: Director
   /// nil where the director was started without a file.
   var runningConfiguration: RunningConfiguration?
+  /// nil where the director does not announce its VIPs.
+  var owner: VirtualAddressOwner?
 
   func respond(to request: Request) async -> Response {
     do {
@@ -50,6 +52,7 @@ struct Routes: Sendable {
     case ("queues", true):
       guard request.method == .GET else { throw notAllowed }
       return try Response(.ok, await director.queues().map(QueueReport.init))
+    case ("vips", _): return try await virtualAddresses(request, rest)
     case ("configuration", false): return try await configuration(request, rest)
     case ("program", true):
       guard request.method == .GET else { throw notAllowed }

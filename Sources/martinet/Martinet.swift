@@ -10,7 +10,7 @@ struct Martinet: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, ConfigCommand.self, ReloadCommand.self, ConfirmCommand.self,
       SaveCommand.self, ServiceCommand.self, MarkCommand.self, QueuesCommand.self,
-      IpvsadmCommand.self, RealServerCommand.self,
+      VIPCommand.self, NotifyCommand.self, IpvsadmCommand.self, RealServerCommand.self,
     ])
 
   static func main() async {

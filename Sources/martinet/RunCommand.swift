@@ -89,6 +89,11 @@ struct RunCommand: AsyncParsableCommand {
     let neighbors = try KernelNeighbors(
       interfaceIndices: [Int32(workers.interface.index)], logger: logger)
     defer { neighbors.stop() }
+    let owner =
+      site.announce
+      ? try VirtualAddressOwner(
+        interface: workers.interface.name, index: workers.interface.index, role: site.role,
+        logger: logger) : nil
     let director = Director(plane: workers, neighbors: neighbors, logger: logger)
     try await director.apply(site)
     try workers.start()
@@ -101,10 +106,13 @@ struct RunCommand: AsyncParsableCommand {
     var services: [any Service] = [
       DirectorService(director: director),
       AdminServer(
-        director: director, configuration: configuration,
+        director: director, configuration: configuration, owner: owner,
         socketPath: site.control ?? ControlClient.defaultSocketPath, logger: logger),
       HangupService(configuration: configuration, logger: logger),
     ]
+    if let owner {
+      services.append(VirtualAddressService(owner: owner, director: director))
+    }
     if let endpoint = site.metrics {
       services.append(MetricsServer(director: director, endpoint: endpoint, logger: logger))
     }
@@ -141,6 +149,16 @@ private struct DirectorService: Service {
       try await director.settle()
       try await running
     }
+  }
+}
+
+/// The VIPs belong to this host no longer than the daemon lives.
+private struct VirtualAddressService: Service {
+  let owner: VirtualAddressOwner
+  let director: Director
+
+  func run() async throws {
+    try await cancelWhenGracefulShutdown { await owner.run(director.virtualAddresses) }
   }
 }
 

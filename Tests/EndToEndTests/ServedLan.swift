@@ -7,7 +7,7 @@ import TestSupport
 final class ServedLan {
   static let web = "-t \(Lan.vip):80"
   static let web6 = "-t [\(Lan.vip6)]:80"
-  /// A document of many segments.
+  /// A document of many segments; /slow takes eight seconds for the same.
   static let large = String(repeating: "0123456789abcdef", count: 1 << 14)
   static let names = "-u \(Lan.vip):53"
   static let url = "http://\(Lan.vip)/"
@@ -50,6 +50,7 @@ final class ServedLan {
         listen 80; listen [::]:80; listen 8080; listen [::]:8080;
         location / { return 200 "\(host.name)\\n"; }
         location = /large { root \(folder); }
+        location = /slow { alias \(folder)/large; limit_rate 32k; }
       }
     }
     """.write(toFile: configuration, atomically: true, encoding: .utf8)

@@ -44,7 +44,8 @@ public struct Lan {
     (number < 16 ? "0" : "") + String(number, radix: 16)
   }
 
-  private func plug(_ host: Machine, number: Int, queues: Int = 1) throws {
+  /// Connects a host to the LAN as 192.168.1.`number` and fd00:1::`number`, by its `lan0`.
+  public func plug(_ host: Machine, number: Int, queues: Int = 1) throws {
     try host.connect("lan0", to: host.name, of: fabric, queues: queues, mac: Self.mac(number))
     try fabric.ip("link set \(host.name) master bridge")
     try host.ip("address add 192.168.1.\(number)/24 dev lan0")

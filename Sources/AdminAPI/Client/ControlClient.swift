@@ -70,6 +70,21 @@ public struct ControlClient: Sendable {
     try request("POST", "/v1/configuration/save")
   }
 
+  /// Whose the VIPs are.
+  public func virtualAddresses() throws(ControlError) -> VirtualAddressesReport {
+    try request("GET", "/v1/vips")
+  }
+
+  /// Has the daemon tell the LAN again where the VIPs are.
+  public func announce() throws(ControlError) -> VirtualAddressesReport {
+    try request("POST", "/v1/vips/announce")
+  }
+
+  /// Has the daemon take the VIPs as `master`, or leave them as `backup`.
+  public func become(_ role: String) throws(ControlError) -> VirtualAddressesReport {
+    try request("PUT", "/v1/vips", RoleRequest(role: role))
+  }
+
   /// The answer that has no content.
   private struct Nothing: Decodable {}
 

@@ -44,6 +44,8 @@ extension SiteConfiguration {
     }
     form.field("control", .socketPath, &control)
     form.field("metrics", .metricsEndpoint, &metrics)
+    form.field("announce", .flag, &announce)
+    form.field("role", .oneOf, &role)
     form.section("capacity") { form in
       let range = 8...ForwarderConfiguration.maximumEntries
       form.field("ipv4-connections", .number(range), &capacity.ipv4Connections)

@@ -10,6 +10,10 @@ public struct SiteConfiguration: Equatable, Sendable {
   public var control: String?
   /// Where Prometheus finds the figures over TCP; nil for nowhere.
   public var metrics: MetricsEndpoint?
+  /// Whether the VIPs are put on the interface and made known to the LAN.
+  public var announce = false
+  /// Whose they are from the start, where they are announced.
+  public var role = DirectorRole.master
   /// Room in each queue's tables.
   public var capacity = Capacity()
   public var timeouts = TimeoutConfiguration.lvs

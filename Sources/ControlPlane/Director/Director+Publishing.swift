@@ -52,6 +52,7 @@ extension Director {
     snapshotApplySeconds = (monotonicTime() - start) / .seconds(1)
     // Deleted meanwhile: the next snapshot sees to it.
     failure = open(ports.intersection(served).subtracting(opened)) ?? failure
+    virtualAddressChanges.yield(Set(opened.map(\.address)))
     settledChanges = included
     return failure
   }

@@ -44,6 +44,10 @@ public actor Director {
   var commit: Task<DirectorError?, Never>?
   /// Ports whose packets come to the workers.
   var opened: Set<VirtualPorts> = []
+  /// The VIPs of all services, whenever workers have begun to serve others; for one reader, who
+  /// may miss all but the last.
+  public nonisolated let virtualAddresses: AsyncStream<Set<IPAddress>>
+  let virtualAddressChanges: AsyncStream<Set<IPAddress>>.Continuation
 
   /// - Parameter clock: a monotonic clock; quarantines are measured by it.
   public init(
@@ -55,6 +59,8 @@ public actor Director {
     self.logger = logger
     self.clock = clock
     egressMACAddresses = plane.egressMACAddresses
+    (virtualAddresses, virtualAddressChanges) = AsyncStream.makeStream(
+      bufferingPolicy: .bufferingNewest(1))
   }
 
   // MARK: Services

@@ -10,6 +10,8 @@ struct InterfaceAddress: Hashable {
   var interfaceIndex: Int32
   /// An IPv6 address that is no source of new connections (RFC 4862 §5.5.4).
   var isDeprecated: Bool
+  /// Who put it there (IFA_PROTO, Linux 5.18); 0 where nobody says.
+  var addressProtocol: UInt8
 
   /// Reads an RTM_NEWADDR message; nil for anything else.
   init?(_ header: UnsafeMutablePointer<nlmsghdr>) {
@@ -30,6 +32,8 @@ struct InterfaceAddress: Hashable {
     prefixLength = Int32(message.ifa_prefixlen)
     interfaceIndex = Int32(message.ifa_index)
     isDeprecated = Int32(message.ifa_flags) & IFA_F_DEPRECATED != 0
+    addressProtocol =
+      nlmsg_find_attr(header, Int32(size), Int32(IFA_PROTO)).map { nla_get_u8($0) } ?? 0
   }
 }
 
@@ -48,7 +52,7 @@ extension NetlinkSocket {
 
   /// Adds a host address that, if IPv6, is deprecated from the start and is not probed for.
   func addHostAddress(
-    _ address: IPAddress, interfaceIndex: Int32
+    _ address: IPAddress, interfaceIndex: Int32, addressProtocol: UInt8 = 0
   ) throws(NetlinkError) {
     let message = Self.addressMessage(
       RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, address, interfaceIndex,
@@ -58,6 +62,7 @@ extension NetlinkSocket {
         Int(IFA_CACHEINFO),
         ifa_cacheinfo(ifa_prefered: 0, ifa_valid: .max, cstamp: 0, tstamp: 0))
     }
+    if addressProtocol != 0 { message.append(Int(IFA_PROTO), addressProtocol) }
     try request(message, "add \(address)/\(address.bitWidth)")
   }
 

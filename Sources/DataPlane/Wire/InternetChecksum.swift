@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The checksum of IPv4, ICMP and their like: RFC 1071.
-struct InternetChecksum: BitwiseCopyable {
+public struct InternetChecksum: BitwiseCopyable {
   private var sum: UInt64 = 0
 
+  public init() {}
+
   /// Octets from an even place of the message on; an odd last one is padded with zero.
-  mutating func add(_ bytes: UnsafeRawPointer, count: Int) {
+  public mutating func add(_ bytes: UnsafeRawPointer, count: Int) {
     var offset = 0
     while offset &+ 1 < count {
       let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt16.self)
@@ -18,10 +20,10 @@ struct InternetChecksum: BitwiseCopyable {
   }
 
   /// One 16-bit word, in host order.
-  mutating func add(_ word: UInt16) { sum &+= UInt64(word) }
+  public mutating func add(_ word: UInt16) { sum &+= UInt64(word) }
 
   /// The field's value, in host order.
-  var value: UInt16 {
+  public var value: UInt16 {
     var folded = sum
     while folded > 0xffff { folded = (folded & 0xffff) &+ (folded &>> 16) }
     return ~UInt16(truncatingIfNeeded: folded)

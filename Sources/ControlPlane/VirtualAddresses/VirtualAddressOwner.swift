@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Logging
+
+/// Which of two directors the VIPs belong to, in keepalived's words (VRRP, RFC 5798 §6.4).
+public enum DirectorRole: String, CaseIterable, Hashable, Sendable {
+  /// Has the VIPs on its interface, so that its kernel answers ARP and neighbour solicitations.
+  case master
+  /// Forwards what reaches it all the same, and leaves the VIPs to the other.
+  case backup
+}
+
+/// A VIP, and whether this host has it.
+public struct VirtualAddressStatus: Hashable, Sendable {
+  public var address: IPAddress
+  public var isHeld: Bool
+}
+
+/// Puts the VIPs of all services on the director's interface and tells the LAN, while it is master.
+///
+/// An address that something else put there is used as it is and never removed. Those put there by
+/// a director are marked in the kernel (IFA_PROTO, Linux 5.18), so that the next one takes back
+/// what an ended one has left.
+public actor VirtualAddressOwner {
+  /// `u8` of an address that a director has put there; rtnetlink.h leaves 3…255 to programs, and
+  /// no program of /etc/iproute2/rt_addrprotos has this one.
+  static let addressProtocol: UInt8 = 0xd5
+  /// RFC 5227 §2.3 asks for two announcements, RFC 4861 §7.2.6 allows three, a second apart.
+  private static let announcements = 3
+  private static let announcementInterval = Duration.seconds(1)
+  /// How soon an address comes back that another hand has removed.
+  private static let lookInterval = Duration.seconds(2)
+
+  public nonisolated let interface: String
+  public private(set) var role: DirectorRole
+  private let interfaceIndex: Int32
+  private let socket: NetlinkSocket
+  private let sender: PacketSender
+  private let logger: Logger
+
+  private var vips: Set<IPAddress> = []
+  private var held: Set<IPAddress> = []
+  /// Put there by this process, on a kernel that may not keep the mark.
+  private var added: Set<IPAddress> = []
+  /// What was in the way last, so that it is logged once.
+  private var trouble = ""
+  private var announcing: Task<Void, Never>?
+
+  /// Of the network namespace of the calling thread; throws what is in the way, as missing
+  /// capabilities.
+  public init(
+    interface: String, index: UInt32, role: DirectorRole, logger: Logger
+  ) throws(DirectorError) {
+    self.interface = interface
+    self.role = role
+    self.logger = logger
+    interfaceIndex = Int32(index)
+    do {
+      socket = try NetlinkSocket()
+      sender = try PacketSender(interfaceIndex: interfaceIndex)
+    } catch {
+      throw .system("\(error)")
+    }
+  }
+
+  /// Follows the services' VIPs until the task is cancelled, then takes its addresses back.
+  public func run(_ changes: AsyncStream<Set<IPAddress>>) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { for await vips in changes { await self.serve(vips) } }
+      group.addTask {
+        while !Task.isCancelled {
+          await self.reconcile()
+          try? await Task.sleep(for: Self.lookInterval)
+        }
+      }
+    }
+    withdraw()
+  }
+
+  public var statuses: [VirtualAddressStatus] {
+    vips.sorted().map { VirtualAddressStatus(address: $0, isHeld: held.contains($0)) }
+  }
+
+  /// Takes the VIPs, or leaves them. A master that is told so again announces them again.
+  public func become(_ role: DirectorRole) {
+    let isNews = role != self.role
+    self.role = role
+    if isNews { logger.notice("role", metadata: ["role": "\(role.rawValue)"]) }
+    if role == .master {
+      held.removeAll()
+    } else {
+      announcing?.cancel()
+    }
+    reconcile()
+  }
+
+  /// Tells the LAN again where the VIPs are; a backup has none to tell.
+  ///
+  /// - Returns: what is told.
+  @discardableResult
+  public func announce() -> [IPAddress] {
+    let addresses = held.sorted()
+    announcing?.cancel()
+    guard !addresses.isEmpty else { return [] }
+    send(addresses)
+    announcing = Task {
+      for _ in 1..<Self.announcements {
+        try? await Task.sleep(for: Self.announcementInterval)
+        if Task.isCancelled { return }
+        send(held.intersection(addresses).sorted())
+      }
+    }
+    return addresses
+  }
+
+  private func serve(_ vips: Set<IPAddress>) {
+    guard vips != self.vips else { return }
+    self.vips = vips
+    reconcile()
+  }
+
+  private func withdraw() {
+    announcing?.cancel()
+    vips.removeAll()
+    reconcile()
+  }
+
+  // MARK: The interface
+
+  /// Makes the interface's addresses what they must be, and announces those that are new.
+  private func reconcile() {
+    do throws(NetlinkError) {
+      let wanted = role == .master ? vips : []
+      let present = try socket.addresses().filter { $0.interfaceIndex == interfaceIndex }
+      for address in present where !wanted.contains(address.address) && isOurs(address) {
+        try socket.removeHostAddress(address.address, interfaceIndex: interfaceIndex)
+        logger.info("VIP left", metadata: metadata(address.address))
+      }
+      added.formIntersection(wanted)
+      for vip in wanted.subtracting(present.map(\.address)).sorted() {
+        try socket.addHostAddress(
+          vip, interfaceIndex: interfaceIndex, addressProtocol: Self.addressProtocol)
+        added.insert(vip)
+        held.remove(vip)
+        logger.info("VIP taken", metadata: metadata(vip))
+      }
+      let news = wanted != held
+      held = wanted
+      if news { announce() }
+      trouble = ""
+    } catch {
+      if trouble != "\(error)" { logger.error("\(error)", metadata: ["interface": "\(interface)"]) }
+      trouble = "\(error)"
+    }
+  }
+
+  private func isOurs(_ address: InterfaceAddress) -> Bool {
+    address.addressProtocol == Self.addressProtocol
+      || added.contains(address.address) && address.prefixLength == address.address.bitWidth
+  }
+
+  private func send(_ addresses: [IPAddress]) {
+    do {
+      guard let macAddress = try socket.link(index: interfaceIndex)?.macAddress else { return }
+      for address in addresses {
+        try sender.send(Announcement(of: address, at: macAddress).octets)
+      }
+    } catch {
+      logger.warning("VIPs are not announced: \(error)", metadata: ["interface": "\(interface)"])
+    }
+  }
+
+  private func metadata(_ address: IPAddress) -> Logger.Metadata {
+    ["vip": "\(address)", "interface": "\(interface)"]
+  }
+}
