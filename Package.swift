@@ -34,11 +34,13 @@ let package = Package(
     .systemLibrary(
       name: "CNetlink", pkgConfig: "libnl-route-3.0",
       providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
-    // Desired state, configuration file, neighbour and link watch, snapshot compile and publish.
+    // epoll and its like: what health checks need and Glibc's module leaves out.
+    .target(name: "CProbe"),
+    // Desired state, configuration file, health checks, neighbours and links, snapshots.
     .target(
       name: "ControlPlane",
       dependencies: [
-        "DataPlane", "CNetlink", .product(name: "Logging", package: "swift-log"),
+        "DataPlane", "CNetlink", "CProbe", .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ]),
     // Request and response types; ipvsadm's grammar and text; shared by server and client.

@@ -112,8 +112,26 @@ extension RealServerReport {
       activeConnections: status.activeConnections,
       inactiveConnections: status.inactiveConnections,
       persistentConnections: status.persistentConnections, isResolved: status.neighbor.isResolved,
-      macAddress: status.neighbor.macAddress, statistics: Counters(status.statistics),
+      macAddress: status.neighbor.macAddress, health: status.standing.map(HealthReport.init),
+      statistics: Counters(status.statistics),
       rates: Counters(status.rates))
+  }
+}
+
+extension HealthReport {
+  fileprivate init(_ standing: RealServerStanding) {
+    self.init(
+      isUp: standing.isUp, isMember: standing.isMember, effectiveWeight: standing.weight)
+  }
+}
+
+extension CheckReport {
+  init(_ status: CheckStatus) {
+    self.init(
+      number: status.number, check: "\(status.instance)", realServer: status.instance.address,
+      isUp: status.isUp, sinceSeconds: status.sinceSeconds, successes: status.successes,
+      failures: status.failures, lastSeconds: status.lastSeconds,
+      totalSeconds: status.totalSeconds, lastFailure: status.lastFailure)
   }
 }
 

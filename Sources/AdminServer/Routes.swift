@@ -46,6 +46,9 @@ struct Routes: Sendable {
       guard request.method == .GET else { throw notAllowed }
       let marks = await director.marks.sorted { $0.key < $1.key }
       return try Response(.ok, marks.map { MarkReport(mark: $0.key, ports: $0.value) })
+    case ("checks", true):
+      guard request.method == .GET else { throw notAllowed }
+      return try Response(.ok, await director.checkStatuses().map(CheckReport.init))
     case ("timeouts", true): return try await timeouts(request)
     case ("zero", true): return try await zero(request, nil)
     case ("connections", true): return try await connections(request)

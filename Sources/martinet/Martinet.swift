@@ -9,8 +9,9 @@ struct Martinet: AsyncParsableCommand {
     abstract: "A direct-routing (LVS-DR) director on AF_XDP.",
     subcommands: [
       RunCommand.self, ConfigCommand.self, ReloadCommand.self, ConfirmCommand.self,
-      SaveCommand.self, ServiceCommand.self, MarkCommand.self, QueuesCommand.self,
-      VIPCommand.self, NotifyCommand.self, IpvsadmCommand.self, RealServerCommand.self,
+      SaveCommand.self, ServiceCommand.self, ChecksCommand.self, MarkCommand.self,
+      QueuesCommand.self, VIPCommand.self, NotifyCommand.self, IpvsadmCommand.self,
+      RealServerCommand.self,
     ])
 
   static func main() async {

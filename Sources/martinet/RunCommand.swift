@@ -94,7 +94,10 @@ struct RunCommand: AsyncParsableCommand {
       ? try VirtualAddressOwner(
         interface: workers.interface.name, index: workers.interface.index, role: site.role,
         logger: logger) : nil
-    let director = Director(plane: workers, neighbors: neighbors, logger: logger)
+    let checks = try CheckLoop(logger: logger)
+    defer { checks.stop() }
+    let director = Director(
+      plane: workers, neighbors: neighbors, checks: checks, logger: logger)
     try await director.apply(site)
     try workers.start()
     logger.info("forwarding", metadata: workers.interface.metadata)

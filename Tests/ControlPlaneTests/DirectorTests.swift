@@ -19,12 +19,14 @@ struct Desk {
     let seconds = Atomic<Int>(1_000_000)
   }
 
-  init(workers: Int = 1, neighbors: StatedNeighbors = .site()) throws {
+  init(
+    workers: Int = 1, neighbors: StatedNeighbors = .site(), checks: StatedChecks? = nil
+  ) throws {
     self.neighbors = neighbors
     plane = try InProcessPlane(workers: workers)
     let time = time
     director = Director(
-      plane: plane, neighbors: neighbors,
+      plane: plane, neighbors: neighbors, checks: checks,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
       clock: { .seconds(time.seconds.load(ordering: .relaxed)) })
   }

@@ -107,6 +107,71 @@ import Testing
     #expect(wrong[0].contains("ttl: \"two\" is not preserve or decrement or one: give one"))
   }
 
+  /// What is asked of each real server, and of one of them besides.
+  @Test func checks() throws {
+    let site = try SiteConfiguration(
+      yaml: Self.head + """
+        services:
+        - vip: 192.168.1.149
+          protocol: tcp
+          port: 80
+          health:
+            checks:
+            - {kind: tcp, interval: 0.25, timeout: 1.5, rise: 1, fall: 5, jitter: 0, initial: down}
+            on-failure: remove
+          real-servers:
+          - {address: 192.168.1.151}
+          - {address: 192.168.1.152, checks: [{kind: tcp, port: 81}]}
+        """)
+    var check = HealthCheck(.tcp)
+    check.schedule.intervalMilliseconds = 250
+    check.schedule.timeoutMilliseconds = 1500
+    (check.schedule.rise, check.schedule.fall, check.schedule.jitterPercent) = (1, 5, 0)
+    check.schedule.initial = .down
+    let health = try #require(site.tables.first?.health)
+    #expect(health.checks == [check] && health.onFailure == .remove)
+    #expect(health.ownChecks == [IPAddress("192.168.1.152")!: [HealthCheck(.tcp, port: Port(81))]])
+    #expect(try SiteConfiguration(yaml: site.yaml) == site)
+    #expect(try site.yaml.contains("interval: 0.25\n"))
+  }
+
+  @Test(arguments: [
+    ("{kind: tcpp}", "services[0].health.checks[0].kind: \"tcpp\" is not tcp"),
+    ("{}", "services[0].health.checks[0]: `kind` is missing"),
+    ("{kind: tcp, interval: 0.05}", "checks[0].interval: \"0.05\" is not a number of seconds"),
+    ("{kind: tcp, interval: 1e3}", "a number of seconds from 0.1 to 86400"),
+    ("{kind: tcp, timeout: nan}", "checks[0].timeout"), ("{kind: tcp, rise: 0}", "from 1 to 255"),
+    ("{kind: tcp, jitter: 51}", "from 0 to 50"), ("{kind: tcp, port: 0}", "from 1 to 65535"),
+    ("{kind: tcp, initial: maybe}", "up or down"), ("{kind: tcp, path: /}", "is no known key"),
+  ])
+  func wrongChecksAreNamed(check: String, part: String) {
+    let found = findings(
+      Self.head + """
+        services:
+        - vip: 192.168.1.149
+          protocol: tcp
+          port: 80
+          health: {checks: [\(check)]}
+        """)
+    #expect(found.count == 1 && found[0].hasPrefix("line 6: "), "\(found)")
+    #expect(found.first?.contains(part) == true, "\(found)")
+  }
+
+  /// A mark has no port: the check must say one, or the real server.
+  @Test func checksNeedAPort() {
+    func wrong(_ check: String, _ realServer: String) -> [String] {
+      findings(
+        Self.head + """
+          services:
+          - mark: 1
+            health: {checks: [{kind: tcp\(check)}]}
+            real-servers: [{address: 192.168.1.151\(realServer)}]
+          """)
+    }
+    #expect(wrong(", port: 80", "").isEmpty && wrong("", ", port: 80").isEmpty)
+    #expect(wrong("", "").first?.contains("give the check a `port`") == true)
+  }
+
   @Test(
     arguments: [
       ("", "`interface` is missing"), ("[", "no YAML"), ("{a: 1, a: 2}", "twice"),

@@ -14,7 +14,8 @@ final class ServedLan {
   static let url6 = "http://[\(Lan.vip6)]/"
 
   let lan: Lan
-  private var programs: [Child] = []
+  /// By the host's name.
+  private var nginx: [String: Child] = [:]
   private var names: [DatagramServer] = []
   private let folder = NSTemporaryDirectory() + "martinet-test-" + UUID().uuidString
 
@@ -31,14 +32,17 @@ final class ServedLan {
   }
 
   deinit {
-    for program in programs {
-      program.send(SIGTERM)
-      _ = program.wait(seconds: 5)
-    }
+    for host in lan.realServers { stopNginx(on: host) }
     try? FileManager.default.removeItem(atPath: folder)
   }
 
-  private func startNginx(on host: Machine) throws {
+  func stopNginx(on host: Machine) {
+    guard let program = nginx.removeValue(forKey: host.name) else { return }
+    program.send(SIGTERM)
+    _ = program.wait(seconds: 5)
+  }
+
+  func startNginx(on host: Machine) throws {
     let configuration = "\(folder)/\(host.name).conf"
     try """
     daemon off; master_process off; pid \(folder)/\(host.name).pid; error_log stderr;
@@ -54,10 +58,10 @@ final class ServedLan {
       }
     }
     """.write(toFile: configuration, atomically: true, encoding: .utf8)
-    let nginx = try host.start(["nginx", "-e", "stderr", "-c", configuration])
-    programs.append(nginx)
+    let program = try host.start(["nginx", "-e", "stderr", "-c", configuration])
+    nginx[host.name] = program
     let answers = try waitUntil { try host.curl("http://127.0.0.1/") == .body(host.name) }
-    guard answers else { throw Failure("nginx on \(host.name): \(nginx.output)") }
+    guard answers else { throw Failure("nginx on \(host.name): \(program.output)") }
   }
 
   /// Answers to `count` requests of the client.

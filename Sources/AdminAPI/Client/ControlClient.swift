@@ -42,6 +42,9 @@ public struct ControlClient: Sendable {
       "GET", "/v1/services/\(key.path)")
   }
 
+  /// All health checks, in the order they came.
+  public func checks() throws(ControlError) -> [CheckReport] { try request("GET", "/v1/checks") }
+
   /// What each firewall mark stands for, by number.
   public func marks() throws(ControlError) -> [MarkReport] { try request("GET", "/v1/marks") }
 

@@ -86,6 +86,8 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   public var isResolved: Bool
   /// The address that frames for it are sent to; nil before it first answered.
   public var macAddress: MACAddress?
+  /// What its checks make of it; nil where nothing is checked.
+  public var health: HealthReport?
   public var statistics: Counters
   public var rates: Counters
 
@@ -93,9 +95,10 @@ public struct RealServerReport: Hashable, Sendable, Codable {
     realServer: RealServerAddress, weight: UInt32,
     thresholds: ConnectionThresholds = ConnectionThresholds(), activeConnections: UInt64 = 0,
     inactiveConnections: UInt64 = 0, persistentConnections: UInt64 = 0, isResolved: Bool,
-    macAddress: MACAddress?,
+    macAddress: MACAddress?, health: HealthReport? = nil,
     statistics: Counters = Counters(), rates: Counters = Counters()
   ) {
+    self.health = health
     self.realServer = realServer
     self.weight = weight
     self.thresholds = thresholds

@@ -23,7 +23,8 @@ public struct TableText: Sendable {
     for service in isSorted ? Self.sorted(services) : services {
       let shown = listedName(service.service)
       text += shown + Self.cells(of: service, columns, width: max(0, 33 - shown.utf8.count)) + "\n"
-      for server in isSorted ? Self.sorted(service.realServers) : service.realServers {
+      let servers = service.realServers.filter(\.isMember)
+      for server in isSorted ? Self.sorted(servers) : servers {
         let address = server.realServer.address
         let name = anyName(address, server.realServer.port, service.service.ipProtocol)
         text += "  -> " + padded(Self.cut(name, 28, of: address), 28)
@@ -159,7 +160,7 @@ public struct TableText: Sendable {
     switch columns {
     case .configuration, .tunnels:
       return " " + padded("Route", 7) + (columns == .tunnels ? " " + padded("n/a", 13) : "") + " "
-        + padded(String(server.weight), 6) + " "
+        + padded(String(server.effectiveWeight), 6) + " "
         + padded(String(server.activeConnections), 10) + " "
         + padded(String(server.inactiveConnections), 10)
         + (server.isResolved ? "" : " unresolved")
@@ -170,7 +171,7 @@ public struct TableText: Sendable {
       ]
       return numbers.map { " " + padded(String($0), 10) }.joined()
     case .clients:
-      return " " + padded(String(server.weight), 9) + " "
+      return " " + padded(String(server.effectiveWeight), 9) + " "
         + padded(String(server.persistentConnections), 11) + " "
         + padded(String(server.activeConnections), 10) + " "
         + padded(String(server.inactiveConnections), 10)

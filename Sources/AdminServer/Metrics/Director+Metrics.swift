@@ -13,6 +13,7 @@ extension Director {
       "martinet_connection_capacity", .gauge, "Room for connections, all queues together.")
     text.add(connectionCapacity, to: capacity)
     text.describe(serviceStatuses())
+    text.describe(checkStatuses())
     text.describe(queues())
     text.describe(programCounters())
     return text.text
@@ -80,12 +81,28 @@ extension MetricsText {
     perRealServer("inactive_connections", .gauge, "InActConn of ipvsadm.", \.inactiveConnections)
     perRealServer(
       "persistent_clients", .gauge, "Clients that it is remembered for.", \.persistentConnections)
-    perRealServer("weight", .gauge, "Its weight; 0 takes no new connections.") {
-      UInt64($0.configuration.weight)
+    perRealServer("weight", .gauge, "Its weight now; 0 takes no new connections.") {
+      UInt64($0.standing?.weight ?? $0.configuration.weight)
+    }
+    perRealServer("up", .gauge, "1 unless a health check of it is down.") {
+      $0.standing?.isUp ?? true ? 1 : 0
     }
     perRealServer("resolved", .gauge, "1 while it answers on the LAN.") {
       $0.neighbor.isResolved ? 1 : 0
     }
+  }
+
+  fileprivate mutating func describe(_ checks: [CheckStatus]) {
+    let up = family("martinet_check_up", .gauge, "1 while the health check is up.")
+    for check in checks { add(check.isUp ? 1 : 0, check.labels(), to: up) }
+    let results = family("martinet_check_results_total", .counter, "Results of health checks.")
+    for check in checks {
+      add(check.successes, check.labels(result: "success"), to: results)
+      add(check.failures, check.labels(result: "failure"), to: results)
+    }
+    let seconds = family(
+      "martinet_check_seconds_total", .counter, "How long all results of a health check took.")
+    for check in checks { add(check.totalSeconds, check.labels(), to: seconds) }
   }
 
   fileprivate mutating func describe(_ queues: [QueueStatistics]) {
@@ -175,6 +192,17 @@ extension MetricsText {
       "martinet_program_packets_total", .counter,
       "What the eBPF program did with packets for virtual IPs.")
     for (name, value) in outcomes { add(value, ["outcome": name], to: family) }
+  }
+}
+
+extension CheckStatus {
+  /// The number tells checks with the same words apart.
+  fileprivate func labels(result: String? = nil) -> MetricsText.Labels {
+    let (check, address) = ("\(instance)", "\(instance.address)")
+    guard let result else {
+      return ["check": check, "number": "\(number)", "real_server": address]
+    }
+    return ["check": check, "number": "\(number)", "real_server": address, "result": result]
   }
 }
 

@@ -141,21 +141,29 @@ extension SiteConfiguration.ServiceTable {
     form.field("stray", .oneOf, &service.policy.stray)
     form.field("ttl", .oneOf, &service.policy.timeToLive)
     form.field("quiescent-clients", .oneOf, &service.policy.quiescentClients)
+    health.visit(&form, of: service.key)
     let (key, serviceIsSound) = (service.key, form.isSound)
     var addresses: Set<IPAddress> = []
     let new = RealServerConfiguration(address: key.address, port: key.port)
+    var (ownChecks, checks) = (health.ownChecks, health.checks)
     form.list("real-servers", &realServers, new: new) { form, realServer in
       form.required("address", .address, &realServer.address)
       if key.mark != nil { form.field("port", .port, &realServer.port) }
       form.field("weight", .number(0...RealServerConfiguration.largestWeight), &realServer.weight)
       form.field("upper-threshold", .number(0...UInt32.max), &realServer.upperThreshold)
       form.field("lower-threshold", .number(0...UInt32.max), &realServer.lowerThreshold)
+      ownChecks[realServer.address].visit(&form, askingPort: realServer.port)
+      let port = realServer.port
+      form.check { () throws(HealthCheckError) in
+        for check in checks { try check.validate(port) }
+      }
       guard serviceIsSound else { return }
       form.check { () throws(DirectorError) in try realServer.validate(for: key) }
       form.check(
         isNew: addresses.insert(realServer.address).inserted,
         "\(realServer.address) is in this service twice: keep one")
     }
+    health.ownChecks = ownChecks
   }
 }
 

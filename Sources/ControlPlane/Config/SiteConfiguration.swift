@@ -45,10 +45,15 @@ public struct SiteConfiguration: Equatable, Sendable {
   /// A service and what is behind it, in the order of `ipvsadm -a`.
   public struct ServiceTable: Equatable, Sendable {
     public var service: ServiceConfiguration
+    public var health: ServiceHealth
     public var realServers: [RealServerConfiguration]
 
-    public init(service: ServiceConfiguration, realServers: [RealServerConfiguration]) {
+    public init(
+      service: ServiceConfiguration, health: ServiceHealth = ServiceHealth(),
+      realServers: [RealServerConfiguration]
+    ) {
       self.service = service
+      self.health = health
       self.realServers = realServers
     }
   }

@@ -4,6 +4,9 @@ import DataPlane
 /// A service as the director keeps it.
 struct Service {
   var configuration: ServiceConfiguration
+  var health = ServiceHealth()
+  /// What the checks make of its real servers; none where nothing is checked.
+  var standing = ServiceStanding()
   /// Order of addition, of services among each other.
   let sequence: UInt64
   let index: ServiceIndex

@@ -37,6 +37,7 @@ extension Director {
     var failure = close(opened.subtracting(served))
     let ports = served
     let start = monotonicTime()
+    assess()
     do {
       let snapshot = try Snapshot(specification(), generation: generation + 1)
       generation += 1
@@ -112,6 +113,12 @@ extension Director {
     for index in realServerIndices.retiredIndices {
       retirements[RealServerIndex(rawValue: index)] = .retired
     }
+    for service in services.values {
+      for (address, realServer) in service.realServers
+      where service.standing.realServers[address]?.isMember == false {
+        retirements[realServer.index] = .removed
+      }
+    }
     var timeouts = ConnectionTimeouts.lvs
     timeouts[.established] = timeoutConfiguration.tcp
     timeouts[.finWait] = timeoutConfiguration.tcpFin
@@ -130,12 +137,22 @@ extension Director {
       persistence: service.configuration.persistence,
       isOnePacket: service.configuration.isOnePacket, policy: service.configuration.policy,
       revision: service.revision,
-      realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
-        SnapshotSpecification.RealServer(
-          index: $0.index, weight: $0.configuration.weight, lastWeight: $0.lastWeight,
-          address: $0.configuration.address, upperThreshold: $0.configuration.upperThreshold,
-          lowerThreshold: $0.configuration.lowerThreshold, macAddress: $0.neighbor.macAddress,
-          isResolved: $0.neighbor.isResolved, egress: $0.neighbor.egress)
-      })
+      realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }
+        .compactMap { specification(of: $0, service.standing) })
+  }
+
+  /// nil where its checks keep it from the workers.
+  private func specification(
+    of realServer: RealServer, _ standing: ServiceStanding
+  ) -> SnapshotSpecification.RealServer? {
+    let configuration = realServer.configuration
+    let standing = standing.realServers[configuration.address]
+    guard standing?.isMember ?? true else { return nil }
+    return SnapshotSpecification.RealServer(
+      index: realServer.index, weight: standing?.weight ?? configuration.weight,
+      lastWeight: realServer.lastWeight, address: configuration.address,
+      upperThreshold: configuration.upperThreshold, lowerThreshold: configuration.lowerThreshold,
+      macAddress: realServer.neighbor.macAddress, isResolved: realServer.neighbor.isResolved,
+      egress: realServer.neighbor.egress)
   }
 }

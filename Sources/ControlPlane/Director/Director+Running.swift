@@ -7,12 +7,14 @@ extension Director {
   /// plane has failed.
   public func run() async throws(DirectorError) {
     async let following: Void = followNeighbors()
+    async let checking: Void = followChecks()
     while !Task.isCancelled {
       try? await Task.sleep(for: RateEstimator.interval)
       if let failure = plane.failure ?? lostInterface { throw .system(failure) }
       await housekeep()
     }
     await following
+    await checking
   }
 
   private func followNeighbors() async {
@@ -104,7 +106,7 @@ extension Director {
   }
 
   /// Without waiting, so that a burst of events shares snapshots.
-  private func publishSoon() {
+  func publishSoon() {
     changes += 1
     Task { try? await publishChanges() }
   }

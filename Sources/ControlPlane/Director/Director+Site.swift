@@ -28,7 +28,10 @@ extension Director {
         Dictionary(site.marks.map { ($0.mark, $0.match) }, uniquingKeysWith: { $0 + $1 }))
     }
     for table in site.tables {
-      attempt { () throws(DirectorError) in try put(table.service) }
+      attempt { () throws(DirectorError) in
+        try put(table.service)
+        try setHealth(table.health, of: table.service.key)
+      }
       for realServer in table.realServers {
         attempt { () throws(DirectorError) in try put(realServer, table.service.key) }
       }
@@ -48,7 +51,7 @@ extension Director {
   func site() -> (tables: [SiteConfiguration.ServiceTable], timeouts: TimeoutConfiguration) {
     let tables = services.values.sorted { $0.sequence < $1.sequence }.map { service in
       SiteConfiguration.ServiceTable(
-        service: service.configuration,
+        service: service.configuration, health: service.health,
         realServers: service.realServers.values.sorted { $0.sequence < $1.sequence }
           .map(\.configuration))
     }

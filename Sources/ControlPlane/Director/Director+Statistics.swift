@@ -11,7 +11,7 @@ extension Director {
       ServiceStatus(
         configuration: service.configuration,
         realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {
-          status(of: $0, views, clients: clients[$0.index] ?? 0)
+          status(of: $0, service.standing, views, clients: clients[$0.index] ?? 0)
         },
         statistics: total(of: service, views) - service.tally.zero,
         rates: service.tally.estimator.rates)
@@ -19,13 +19,15 @@ extension Director {
   }
 
   private func status(
-    of realServer: RealServer, _ views: [ForwarderView], clients: UInt64
+    of realServer: RealServer, _ standing: ServiceStanding, _ views: [ForwarderView],
+    clients: UInt64
   ) -> RealServerStatus {
     let figures = Self.figures(of: realServer.index, views)
     return RealServerStatus(
       configuration: realServer.configuration, activeConnections: UInt64(figures.active),
       inactiveConnections: UInt64(figures.inactive), persistentConnections: clients,
       neighbor: realServer.neighbor,
+      standing: standing.realServers[realServer.configuration.address],
       statistics: Statistics(figures) - realServer.origin - realServer.tally.zero,
       rates: realServer.tally.estimator.rates)
   }

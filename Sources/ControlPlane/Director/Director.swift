@@ -9,6 +9,8 @@ import Logging
 public actor Director {
   let plane: any ForwardingPlane
   let neighbors: any NeighborSource
+  /// nil where none are made: all real servers are as the operator has them.
+  let checks: (any CheckSource)?
   let logger: Logger
   let clock: @Sendable () -> Duration
 
@@ -33,6 +35,9 @@ public actor Director {
   var lastSequence: UInt64 = 0
   var lastRevision: UInt32 = 0
 
+  /// Whether there are checks.
+  var isChecking = false
+
   /// Changes made, and how many of them workers act on.
   var changes: UInt64 = 0
   var settledChanges: UInt64 = 0
@@ -51,11 +56,13 @@ public actor Director {
 
   /// - Parameter clock: a monotonic clock; quarantines are measured by it.
   public init(
-    plane: any ForwardingPlane, neighbors: any NeighborSource, logger: Logger,
+    plane: any ForwardingPlane, neighbors: any NeighborSource,
+    checks: (any CheckSource)? = nil, logger: Logger,
     clock: @escaping @Sendable () -> Duration = monotonicTime
   ) {
     self.plane = plane
     self.neighbors = neighbors
+    self.checks = checks
     self.logger = logger
     self.clock = clock
     egressMACAddresses = plane.egressMACAddresses

@@ -61,14 +61,18 @@ public struct RealServerStatus: Hashable, Sendable {
   /// Clients of a persistent service that it is remembered for.
   public var persistentConnections: UInt64
   public var neighbor: Neighbor
+  /// nil where nothing is checked.
+  public var standing: RealServerStanding?
   public var statistics: Statistics
   public var rates: Rates
 
   public init(
     configuration: RealServerConfiguration, activeConnections: UInt64 = 0,
     inactiveConnections: UInt64 = 0, persistentConnections: UInt64 = 0, neighbor: Neighbor,
-    statistics: Statistics = Statistics(), rates: Rates = Rates()
+    standing: RealServerStanding? = nil, statistics: Statistics = Statistics(),
+    rates: Rates = Rates()
   ) {
+    self.standing = standing
     self.configuration = configuration
     self.activeConnections = activeConnections
     self.inactiveConnections = inactiveConnections

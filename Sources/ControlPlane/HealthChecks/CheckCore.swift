@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Logging
+
+/// All checks, and the hour of each. It is told the time and which sockets have something to say,
+/// never waits, and asks for nothing: a day of checks is a test of milliseconds.
+///
+/// A check has one probe at a time and one deadline: its next beginning, or the probe's end.
+struct CheckCore {
+  private struct Entry {
+    var status: CheckStatus
+    var state: CheckState
+    var probe: (any Probe)?
+    /// When the present or last probe began.
+    var begun: Duration
+    /// When `isUp` last changed.
+    var changed: Duration
+    /// Tells a descriptor's report from one that it was closed before.
+    var turn: UInt32 = 0
+  }
+
+  private let poller: Poller
+  private let logger: Logger
+  private let makeProbe: (CheckInstance) -> any Probe
+  private var entries: [Entry?] = []
+  private var free: [Int] = []
+  private var places: [CheckInstance: Int] = [:]
+  private var deadlines = DeadlineQueue()
+  private var lastNumber: UInt64 = 0
+  private var random: any RandomNumberGenerator
+  /// Whether a check came up or went down since this was last set to false.
+  var hasChanges = false
+
+  init(
+    poller: Poller, logger: Logger,
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator(),
+    makeProbe: @escaping (CheckInstance) -> any Probe
+  ) {
+    self.poller = poller
+    self.logger = logger
+    self.random = random
+    self.makeProbe = makeProbe
+  }
+
+  /// When `advance` has something to do; nil for never.
+  var nextDeadline: Duration? { deadlines.first?.time }
+
+  // MARK: Which checks
+
+  /// Makes these and no others; returns those that are down. New ones begin a millisecond after
+  /// each other.
+  mutating func make(_ wanted: Set<CheckInstance>, now: Duration) -> Set<CheckInstance> {
+    for (instance, place) in places where !wanted.contains(instance) { remove(instance, at: place) }
+    var offset: UInt32 = 0
+    for instance in wanted where places[instance] == nil {
+      let delay = offset % instance.schedule.intervalMilliseconds
+      add(instance, now: now, beginning: now + .milliseconds(delay))
+      offset += 1
+    }
+    return Set(places.filter { !entries[$0.value]!.state.isUp }.keys)
+  }
+
+  private mutating func add(_ instance: CheckInstance, now: Duration, beginning: Duration) {
+    lastNumber += 1
+    let state = CheckState(instance.schedule)
+    let entry = Entry(
+      status: CheckStatus(instance: instance, number: lastNumber, isUp: state.isUp), state: state,
+      begun: now, changed: now)
+    let place = free.popLast() ?? entries.count
+    if place == entries.count { entries.append(entry) } else { entries[place] = entry }
+    places[instance] = place
+    deadlines.set(beginning, of: place)
+  }
+
+  private mutating func remove(_ instance: CheckInstance, at place: Int) {
+    entries[place]!.probe?.end()
+    entries[place] = nil
+    places[instance] = nil
+    free.append(place)
+    deadlines.set(nil, of: place)
+  }
+
+  func statuses(now: Duration) -> [CheckStatus] {
+    entries.compactMap { entry in
+      guard let entry else { return nil }
+      var status = entry.status
+      status.sinceSeconds = (now - entry.changed) / .seconds(1)
+      return status
+    }.sorted { $0.number < $1.number }
+  }
+
+  // MARK: Time and sockets
+
+  /// Begins and gives up what is due.
+  mutating func advance(now: Duration) {
+    while let first = deadlines.first, first.time <= now {
+      let place = first.number
+      if entries[place]!.probe == nil {
+        begin(place, now: now)
+      } else {
+        let limit = Double(entries[place]!.status.instance.schedule.timeoutMilliseconds) / 1000
+        finish(place, .failure("no answer within \(limit) s"), now: now)
+      }
+    }
+  }
+
+  /// A descriptor that was watched under `token` has something to say.
+  mutating func proceed(_ token: UInt64, now: Duration) {
+    let place = Int(token & 0xffff_ffff)
+    guard place < entries.count, let entry = entries[place], let probe = entry.probe,
+      entry.turn == UInt32(token >> 32)
+    else { return }
+    take(probe.proceed(), of: place, now: now)
+  }
+
+  private mutating func begin(_ place: Int, now: Duration) {
+    let instance = entries[place]!.status.instance
+    let probe = makeProbe(instance)
+    entries[place]!.probe = probe
+    entries[place]!.begun = now
+    entries[place]!.turn &+= 1
+    deadlines.set(now + .milliseconds(instance.schedule.timeoutMilliseconds), of: place)
+    take(probe.begin(), of: place, now: now)
+  }
+
+  private mutating func take(_ step: ProbeStep, of place: Int, now: Duration) {
+    switch step {
+    case .waiting(let interest, let descriptor):
+      let token = UInt64(entries[place]!.turn) << 32 | UInt64(place)
+      let code = poller.watch(descriptor, for: interest, as: token)
+      if code != 0 { finish(place, .none("epoll: \(code)"), now: now) }
+    case .finished(let result):
+      finish(place, result, now: now)
+    }
+  }
+
+  private mutating func finish(_ place: Int, _ result: CheckResult, now: Duration) {
+    entries[place]!.probe?.end()
+    entries[place]!.probe = nil
+    let entry = entries[place]!
+    let schedule = entry.status.instance.schedule
+    let seconds = (now - entry.begun) / .seconds(1)
+    switch result {
+    case .success:
+      entries[place]!.status.successes += 1
+      entries[place]!.status.lastFailure = nil
+    case .failure(let reason):
+      entries[place]!.status.failures += 1
+      entries[place]!.status.lastFailure = reason
+    case .none(let reason):
+      logger.warning(
+        "check could not be made",
+        metadata: ["check": "\(entry.status.instance)", "cause": "\(reason)"])
+    }
+    if case .none = result {
+    } else {
+      entries[place]!.status.lastSeconds = seconds
+      entries[place]!.status.totalSeconds += seconds
+      if entries[place]!.state.take(isSuccess: result == .success, schedule) {
+        change(place, now: now)
+      }
+    }
+    deadlines.set(max(now, entry.begun + interval(schedule)), of: place)
+  }
+
+  private mutating func interval(_ schedule: CheckSchedule) -> Duration {
+    let whole = Int64(schedule.intervalMilliseconds) * 1000
+    let part = whole * Int64(schedule.jitterPercent) / 100
+    return .microseconds(whole + Int64.random(in: -part...part, using: &random))
+  }
+
+  private mutating func change(_ place: Int, now: Duration) {
+    let isUp = entries[place]!.state.isUp
+    entries[place]!.status.isUp = isUp
+    entries[place]!.changed = now
+    hasChanges = true
+    let status = entries[place]!.status
+    var metadata: Logger.Metadata = ["check": "\(status.instance)"]
+    if let reason = status.lastFailure { metadata["cause"] = "\(reason)" }
+    logger.notice(isUp ? "check is up" : "check is down", metadata: metadata)
+  }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import DataPlane
+import Glibc
+import Logging
+import Synchronization
+
+/// The thread that makes checks: one for all of them, on sockets that never block, so that a
+/// thousand a second cost little and one that hangs keeps no other waiting.
+///
+/// Belongs to the network namespace of the thread that makes it, and lives until `stop()`.
+public final class CheckLoop: CheckSource {
+  private struct State: ~Copyable {
+    var core: CheckCore
+    var isStopped = false
+  }
+
+  public let changes: AsyncStream<Void>
+  private let continuation: AsyncStream<Void>.Continuation
+  private let poller: Poller
+  private let state: Mutex<State>
+  private let thread = Mutex<pthread_t?>(nil)
+
+  /// Throws where the system has no descriptor or thread for it.
+  public init(logger: Logger) throws(DirectorError) {
+    guard let poller = Poller() else {
+      throw .system("cannot make health checks: epoll: \(String(cString: strerror(errno)))")
+    }
+    self.poller = poller
+    (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    state = Mutex(State(core: CheckCore(poller: poller, logger: logger, makeProbe: Self.probe)))
+    Self.raiseDescriptorLimit()
+    guard let started = startThread({ [self] in run() }) else {
+      throw .system("cannot make health checks: there is no thread for them")
+    }
+    thread.withLock { $0 = started }
+  }
+
+  public func make(_ checks: Set<CheckInstance>) -> Set<CheckInstance> {
+    let down = state.withLock { $0.core.make(checks, now: monotonicTime()) }
+    poller.wake()
+    return down
+  }
+
+  public func statuses() -> [CheckStatus] {
+    state.withLock { $0.core.statuses(now: monotonicTime()) }
+  }
+
+  /// Ends all checks, the thread and `changes`.
+  public func stop() {
+    state.withLock {
+      $0.isStopped = true
+      _ = $0.core.make([], now: monotonicTime())
+    }
+    guard let thread = thread.withLock({ $0.take() }) else { return }
+    poller.wake()
+    pthread_join(thread, nil)
+    continuation.finish()
+  }
+
+  private static func probe(_ instance: CheckInstance) -> any Probe {
+    switch instance.kind {
+    case .tcp: ConnectProbe(instance.address, instance.port)
+    }
+  }
+
+  /// A check in progress has a descriptor, and 1024, the usual limit, is soon reached.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
+  private func run() {
+    var tokens: [UInt64] = []
+    while true {
+      let now = monotonicTime()
+      let (wait, isStopped, hasChanges) = state.withLock { state in
+        for token in tokens where token != Poller.wakeToken { state.core.proceed(token, now: now) }
+        state.core.advance(now: now)
+        let hasChanges = state.core.hasChanges
+        state.core.hasChanges = false
+        return (state.core.nextDeadline.map { $0 - now }, state.isStopped, hasChanges)
+      }
+      if isStopped { return }
+      if hasChanges { continuation.yield() }
+      poller.wait(wait?.millisecondsRoundedUp ?? -1, &tokens)
+    }
+  }
+}
+
+extension Duration {
+  /// So that what waits so long wakes no earlier; at most a minute.
+  fileprivate var millisecondsRoundedUp: Int32 {
+    let (seconds, attoseconds) = components
+    guard seconds < 60 else { return 60_000 }
+    return Int32(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+  }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import CProbe
+import Glibc
+
+/// One question to a real server, on descriptors that never block. Made for one time of asking, on
+/// the loop's thread.
+protocol Probe: AnyObject {
+  func begin() -> ProbeStep
+  /// Its descriptor has something to say.
+  func proceed() -> ProbeStep
+  /// Gives everything back, whether or not it came to a result.
+  func end()
+}
+
+/// What a probe waits for, or how it ended.
+enum ProbeStep {
+  case waiting(for: Interest, on: Int32)
+  case finished(CheckResult)
+
+  enum Interest {
+    case reading, writing
+
+    /// As epoll(7) has it.
+    var events: UInt32 {
+      switch self {
+      case .reading: EPOLLIN.rawValue
+      case .writing: EPOLLOUT.rawValue
+      }
+    }
+  }
+}
+
+/// What came of asking.
+enum CheckResult: Hashable {
+  case success
+  /// Why, in a few words.
+  case failure(String)
+  /// This host could not ask: that says nothing of the real server.
+  case none(String)
+}
+
+extension CheckResult {
+  /// What a system call's errno says of the real server.
+  init(errno code: Int32, _ action: String) {
+    let words = "\(action): \(String(cString: strerror(code)).lowercased())"
+    switch code {
+    case EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL, EAGAIN, EPERM, EACCES:
+      self = .none(words)
+    default: self = .failure(words)
+    }
+  }
+}
