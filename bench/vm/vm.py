@@ -2,6 +2,7 @@
 """The vm room: a virtual machine with a real NIC driver. bench/README.md says more."""
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import time
 
 from rows import Rows
 
-UNITS = {"forwarded": "frames"}
-# Part, seconds at most, and what it is told.
-PARTS = [("smoke", 180, {"FRAMES": 100_000})]
+UNITS = {
+    "offered": "frames", "forwarded": "frames", "lost, counted": "frames",
+    "unaccounted": "frames", "rate": "frames/s", "CPU time per frame": "us",
+}
 
 
 class Guest:
@@ -39,23 +41,17 @@ class Guest:
     def run(self, progress):
         """The samples that the guest reported, {(case, subject, metric): [value per round]}."""
         samples, failures, is_done, said = {}, [], False, []
-        command = ["timeout", str(self.seconds), *self.command]
-        with subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace",
-                pass_fds=[end.fileno() for end in self.wire]) as machine:
-            for line in machine.stdout:
-                line = line.rstrip()
-                said.append(line)
-                kind, _, rest = line.partition(" ")
-                if kind == "@sample":
-                    case, subject, *metric, value = rest.split(" ")
-                    samples.setdefault((case, subject, " ".join(metric)), []).append(float(value))
-                    progress(f"  {rest}")
-                elif kind == "@fail":
-                    failures.append(rest)
-                elif kind == "@done":
-                    is_done = True
+        for line in self._lines():
+            said.append(line)
+            kind, _, rest = line.partition(" ")
+            if kind == "@sample":
+                case, subject, *metric, value = rest.split(" ")
+                samples.setdefault((case, subject, " ".join(metric)), []).append(float(value))
+                progress(f"  {rest}")
+            elif kind == "@fail":
+                failures.append(rest)
+            elif kind == "@done":
+                is_done = True
         if not is_done:
             failures.append(
                 f"the guest did not come to the end of its part in {self.seconds} s")
@@ -65,14 +61,50 @@ class Guest:
                 + "\n".join(f"FAIL: {self.part}: {failure}" for failure in failures))
         return samples
 
+    def _lines(self):
+        """What the guest says, until it ends or its time does."""
+        # It does not outlive the room, even if that is killed.
+        command = [
+            "setpriv", "--pdeathsig", "TERM", "timeout", str(self.seconds), *self.command]
+        with subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, errors="replace",
+                pass_fds=[end.fileno() for end in self.wire]) as machine:
+            try:
+                for line in machine.stdout:
+                    yield line.rstrip()
+            finally:
+                machine.terminate()
+
 
 def arguments():
     parser = argparse.ArgumentParser(prog="bench/run vm", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="no more than shows that it works")
+    parser.add_argument(
+        "--part", action="append", choices=("smoke", "conserve", "detach", "incumbent"),
+        help="only this; may be repeated")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds beside IPVS; 7")
+    parser.add_argument(
+        "--frames", type=int, default=10_000_000, help="frames that are accounted for; 10000000")
     parser.add_argument("--json", help="write the rows to this file")
     for name in ("kernel", "martinet", "commit", "command"):
         parser.add_argument(f"--{name}", required=True, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if chosen.rounds < 1 or chosen.frames < 1000:
+        parser.error("--rounds must be 1 or more, --frames 1000 or more")
+    return chosen
+
+
+def parts(chosen):
+    """{part: (seconds at most, what it is told)}"""
+    known = {
+        "smoke": (180, {"FRAMES": 100_000}),
+        "conserve": (180 + chosen.frames // 10_000, {"FRAMES": chosen.frames}),
+        "detach": (300, {"TURNS": 5}),
+        "incumbent": (180 + 60 * chosen.rounds, {"ROUNDS": chosen.rounds}),
+    }
+    names = chosen.part or (["smoke"] if chosen.smoke else known)
+    return [(name, *known[name]) for name in names]
 
 
 def add(rows, samples):
@@ -92,7 +124,7 @@ def main():
         progress("making the image")
         room = os.path.dirname(os.path.abspath(__file__))
         subprocess.run([f"{room}/image", folder, chosen.kernel, chosen.martinet], check=True)
-        for part, seconds, variables in PARTS:
+        for part, seconds, variables in parts(chosen):
             progress(f"{part}: booting, {seconds} s at most")
             add(rows, Guest(folder, part, seconds, **variables).run(progress))
     guest = os.path.basename(chosen.kernel)
@@ -101,8 +133,14 @@ def main():
         rows.write(chosen.json)
 
 
+def end(number, _):
+    """The guest is ended and its files are removed, once."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, end)
+    main()
