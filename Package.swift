@@ -7,6 +7,7 @@ let package = Package(
   products: [
     .executable(name: "martinet", targets: ["martinet"]),
     .library(name: "DataPlane", targets: ["DataPlane"]),
+    .library(name: "ControlPlane", targets: ["ControlPlane"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),

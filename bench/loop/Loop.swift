@@ -3,11 +3,11 @@ import ArgumentParser
 import DataPlane
 import Foundation
 
-@main struct Loop: ParsableCommand {
+@main struct Loop: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "loop",
     abstract: "The packet loop in process, Martinet beside its C twin.",
-    subcommands: [Measure.self, Repeat.self], defaultSubcommand: Measure.self)
+    subcommands: [Measure.self, Repeat.self, Scale.self], defaultSubcommand: Measure.self)
 
   static let seed: UInt64 = 20_260_101
 }
@@ -37,12 +37,8 @@ struct Measure: ParsableCommand {
     }
     let counted = try countInstructions()
     rows += counted
-    print("\(origin.machine), Linux \(origin.kernel), commit \(commit): \(command)\n\(rows.table)")
-    if let json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      try encoder.encode(rows).write(to: URL(fileURLWithPath: json))
-    }
+    print("\(origin.heading)\n\(rows.table)")
+    if let json { try rows.write(to: json) }
     try gate(counted)
   }
 

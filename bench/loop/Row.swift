@@ -70,6 +70,11 @@ struct Origin {
   }
 }
 
+extension Origin {
+  /// Above a table.
+  var heading: String { "\(machine), Linux \(kernel), commit \(commit): \(command)" }
+}
+
 func median(_ values: [Double]) -> Double {
   let sorted = values.sorted()
   let middle = sorted.count / 2
@@ -77,6 +82,13 @@ func median(_ values: [Double]) -> Double {
 }
 
 extension [Row] {
+  /// As bench's JSON files have them.
+  func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try encoder.encode(self).write(to: URL(fileURLWithPath: path))
+  }
+
   /// A table for people.
   var table: String {
     func pad(_ text: String, _ width: Int, right: Bool = false) -> String {
@@ -86,16 +98,16 @@ extension [Row] {
     func number(_ value: Double?) -> String {
       value.map { String(format: "%.2f", $0) } ?? "-"
     }
-    let head = ["case", "subject", "per packet", "median", "low", "high", "rounds", "ratio"]
+    let head = ["case", "subject", "metric", "unit", "median", "low", "high", "rounds", "ratio"]
     let lines = map {
       [
-        $0.case, $0.subject, $0.unit, number($0.median), number($0.low), number($0.high),
-        String($0.samples), number($0.ratio),
+        $0.case, $0.subject, $0.metric, $0.unit, number($0.median), number($0.low),
+        number($0.high), String($0.samples), number($0.ratio),
       ]
     }
     return ([head] + lines).map { line in
-      pad(line[0], 20) + pad(line[1], 10) + pad(line[2], 13)
-        + line[3...].map { pad($0, 9, right: true) }.joined()
+      pad(line[0], 20) + pad(line[1], 10) + pad(line[2], 26) + pad(line[3], 13)
+        + line[4...].map { pad($0, 9, right: true) }.joined()
     }.joined(separator: "\n")
   }
 }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Foundation
+
+/// What grows with the machine and the site: workers, connections, memory, real servers.
+struct Scale: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Several workers at once, memory per connection, changes of many real servers.")
+
+  @Flag(help: "Small sizes and one round: shows that it works, measures no time.")
+  var smoke = false
+  @Option(help: "Write the rows to this file.") var json: String?
+  @Option(help: "Rounds of each case.") var rounds = 9
+  @Option(help: "The commit measured, for the rows.") var commit = "unknown"
+  @Option(help: "The command typed, for the rows.") var command = "scale"
+
+  func validate() throws {
+    guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
+  }
+
+  func run() async throws {
+    let report = Report(
+      room: "scale", rounds: smoke ? 1 : rounds, isSmoke: smoke,
+      origin: Origin(commit: commit, command: command))
+    let perConnection = try measureMemory(report)
+    try measureWorkers(report)
+    try await measureChanges(report)
+    try report.finish(json: json)
+    guard perConnection <= Self.octetsPerConnection else {
+      throw ValidationError(
+        "a connection takes \(perConnection) octets, more than \(Self.octetsPerConnection)")
+    }
+  }
+
+  /// Four entries of 16 octets, and the rounding of an allocation to pages.
+  private static let octetsPerConnection = 64.5
+}
