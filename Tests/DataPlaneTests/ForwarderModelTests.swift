@@ -39,8 +39,11 @@ import Testing
       }
       guard let chosen = schedule() else {
         guard let old = connections[port], old.expiry > now, !Self.isOver(old.state),
-          list.contains(where: { $0.number == old.realServer })
-        else { return nil }
+          !isForgotten(old), list.contains(where: { $0.number == old.realServer })
+        else {
+          if isSYN { connections[port] = nil }
+          return nil
+        }
         record(port, old.realServer, old.state.next(on: event))
         return old.realServer
       }

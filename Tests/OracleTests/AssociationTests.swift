@@ -35,7 +35,8 @@ extension Oracle {
             try pair.agree(on: Self.packet(port, chunk), "chunks \(first), \(second)")
           }
         }
-        try pair.compareTables("pairs that begin with chunk \(first)")
+        // Some states last four seconds.
+        if row % 5 == 4 { try pair.compareTables("pairs that begin with up to chunk \(first)") }
       }
     }
 

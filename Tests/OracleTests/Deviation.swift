@@ -23,4 +23,14 @@ enum Deviation: String, CaseIterable {
     "forgets a closed connection at a segment with SYN and RST, and does not forward it"
   case unresolved =
     "gives a real server that does not resolve its share of connections"
+  case templateTime =
+    "keeps a template's time as the service had it when the template began"
+  case refusedTemplate =
+    "lists a template whose real server was removed until its time is over, under port 65535"
+  case answersOut =
+    "counts its own ICMP errors about a connection as packets out"
+  case zeroed =
+    "`-Z` forgets what its estimator has seen, up to two seconds ago"
+  case ownWords =
+    "refuses addresses and thresholds out of range by the errno's words"
 }

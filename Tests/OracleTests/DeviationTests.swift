@@ -89,6 +89,53 @@ extension Oracle {
       try pair.show(.unresolved, query(31), kernel: .nothing, martinet: .to(152))
     }
 
+    @Test func ofTemplates() throws {
+      let pair = try TwoDirectors()
+      let client = "TCP 10.0.0.2:0 \(TwoDirectors.vip)"
+      try pair.ipvsadm("-A \(Self.web) -s rr -p 100")
+      try pair.ipvsadm("-a \(Self.web) -r 192.168.2.151")
+      try pair.agree(TwoDirectors.packet(from: 1), on: 151)
+      try pair.ipvsadm("-E \(Self.web) -s rr -p 300")
+      try pair.agree(TwoDirectors.packet(from: 2), on: 151)
+      let times = try pair.lines(of: client).map { $0.split(separator: " ")[1] }
+      #expect(times.count == 2 && times[0] < "01:41" && times[1] > "03:30", "\(times)")
+
+      try pair.ipvsadm("-a \(Self.web) -r 192.168.2.152")
+      try pair.ipvsadm("-d \(Self.web) -r 192.168.2.151")
+      try pair.agree(TwoDirectors.packet(from: 3), on: 152)
+      let lines = try pair.lines(of: client)
+      #expect(lines.count { $0.contains(":65535") } == 1, "\(Deviation.refusedTemplate): \(lines)")
+      #expect(lines.count { $0.hasSuffix(" 192.168.2.152:80") } == 2, "\(lines)")
+    }
+
+    /// The kernel's counts are what its estimator last saw, every two seconds.
+    @Test func ofCounts() throws {
+      let pair = try TwoDirectors()
+      try pair.ipvsadm("-A \(Self.web) -s rr")
+      try pair.ipvsadm("-a \(Self.web) -r 192.168.2.151")
+      func count(_ packetsIn: Int, _ packetsOut: Int) throws -> Bool {
+        try waitUntil(seconds: 5) {
+          let kernel = try pair.statistics(of: "192.168.2.149:80").kernel
+          return kernel[1] == packetsIn && kernel[2] == packetsOut
+        }
+      }
+      try pair.show(
+        .timeToLive, TwoDirectors.packet(from: 1).with { $0.timeToLive = 1 }, kernel: .timeExceeded,
+        martinet: .to(151))
+      #expect(try count(1, 1), "\(Deviation.answersOut)")
+      #expect(try pair.statistics(of: "192.168.2.149:80").martinet == [1, 1, 0, 40, 0])
+
+      // The estimator may look between the packet and the command.
+      let isShown = try (1...5).contains { _ in
+        try pair.ipvsadm("-Z")
+        try pair.agree(TwoDirectors.packet(from: 1), on: 151)
+        try pair.ipvsadm("-Z")
+        return try count(1, 0)
+      }
+      #expect(isShown, "\(Deviation.zeroed)")
+      #expect(try pair.statistics(of: "192.168.2.149:80").martinet == [0, 0, 0, 0, 0])
+    }
+
     /// A fragment of an untagged frame's IP packet (RFC 791 §3.2), `offset` and `octets` behind the
     /// header.
     private static func part(

@@ -7,8 +7,14 @@ import Testing
 /// is this machine's, read-only, and whose one interface is a tap that the test holds.
 ///
 /// Commands and answers are files in a folder that both see. The guest ends with this object, and
-/// by itself when the test's process is gone.
-final class KernelDirector {
+/// by itself when the test's process is gone. One thread at a time.
+final class KernelDirector: @unchecked Sendable {
+  /// The one that the tests of this suite use, one after the other.
+  @TaskLocal static var shared: KernelDirector?
+
+  private static let schedulers =
+    TwoDirectors.kernelSchedulers.map { "ip_vs_\($0)" }.joined(separator: " ")
+
   let tap: FrameTap
   private let machine: Machine
   private let guest: Child
@@ -17,7 +23,7 @@ final class KernelDirector {
 
   /// Boots it and gives it the addresses, the MAC address and the permanent neighbours of
   /// `Wire`'s director.
-  init(realServers: ClosedRange<Int>) throws {
+  init() throws {
     machine = try Machine("kernel")
     try machine.ip("tuntap add dev tap0 mode tap")
     try machine.run("sysctl -qw net.ipv6.conf.tap0.disable_ipv6=1")
@@ -33,25 +39,52 @@ final class KernelDirector {
       "init=\(folder)/init", "FOLDER=\(folder)", "TESTER=\(getpid())", "uml_dir=\(folder)/",
       "con=null", "con0=null,fd:1", "quiet", "vec0:transport=tap,ifname=tap0,depth=128,gro=0",
     ])
-    try run(
-      """
-      modprobe() { command modprobe -d /run/root "$@"; }
-      modprobe ip_vs && modprobe ip_vs_rr && modprobe ip_vs_wrr || return
-      sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000
-      ip link set vec0 address \(Wire.directorMAC) up
-      ip address add 192.168.2.150/24 dev vec0
-      ip address add 192.168.2.149/32 dev vec0
-      neighbor() { ip neighbor replace "$1" lladdr "$2" dev vec0 nud permanent; }
-      neighbor 192.168.2.1 \(Wire.farMAC)
-      ip route add default via 192.168.2.1
-      \(realServers.map { "neighbor 192.168.2.\($0) \(Lan.mac($0))" }.joined(separator: "\n"))
-      """, seconds: 60)
+    try run(Self.network, seconds: 60)
   }
 
   deinit {
     guest.send(SIGTERM)
     _ = guest.wait(seconds: 10)
     try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  private static var network: String {
+    let neighbors = TwoDirectors.realServers.flatMap { number in
+      ["192.168.2.", "fd00:2::"].map { "neighbor \($0)\(number) \(Lan.mac(number))" }
+    }
+    return """
+      modprobe() { command modprobe -d /run/root "$@"; }
+      modprobe ipv6
+      sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 \
+        net.ipv6.icmp.ratelimit=0 net.ipv6.conf.all.accept_ra=0
+      ip link set lo up
+      ip link set vec0 address \(Wire.directorMAC) up
+      ip address add 192.168.2.150/24 dev vec0
+      ip address add 192.168.2.149/32 dev vec0
+      ip address add fd00:2::150/64 dev vec0 nodad
+      ip address add fd00:2::149/128 dev vec0 nodad
+      neighbor() { ip neighbor replace "$1" lladdr "$2" dev vec0 nud permanent; }
+      neighbor 192.168.2.1 \(Wire.farMAC)
+      neighbor fd00:2::1 \(Wire.farMAC)
+      ip route add default via 192.168.2.1
+      ip route add default via fd00:2::1
+      \(neighbors.joined(separator: "\n"))
+      modprobe -a ip_vs \(Self.schedulers)
+      """
+  }
+
+  /// An IPVS without services and connections and with default settings but these, of
+  /// /proc/sys/net/ipv4/vs.
+  func reset(_ settings: [String: Int]) throws {
+    let words = settings.map { "net.ipv4.vs.\($0.key)=\($0.value)" }.sorted()
+    try run(
+      """
+      ipvsadm -C
+      ip neighbor flush dev vec0 nud incomplete
+      modprobe -r \(Self.schedulers) && modprobe -r ip_vs || return
+      modprobe -a ip_vs \(Self.schedulers) || return
+      \(words.isEmpty ? "true" : "sysctl -qw " + words.joined(separator: " "))
+      """, seconds: 60)
   }
 
   /// The guest's first process: mounts what is needed, then runs one script after the other.
@@ -61,6 +94,7 @@ final class KernelDirector {
     mount -t proc proc /proc
     mount -t sysfs sysfs /sys
     mount -t tmpfs tmpfs /run
+    mount --bind /dev/null /etc/resolv.conf
     mkdir -p /run/shared /run/tester /run/root/lib/modules
     mount -t hostfs none /run/shared -o "$FOLDER"
     mount -t hostfs none /run/tester -o "/proc/$TESTER"
@@ -83,13 +117,29 @@ final class KernelDirector {
     """
 
   /// Runs a shell script to its end, in the guest's first process: programs start slowly there.
-  func finish(_ script: String, seconds: Double = 20) throws -> (exitCode: Int32, output: String) {
+  func finish(_ script: String, seconds: Double = 30) throws -> (exitCode: Int32, output: String) {
+    try answer(to: start(script), seconds: seconds)
+  }
+
+  /// A script that runs, or waits until those before it are through.
+  struct Running {
+    fileprivate var number: Int
+    fileprivate var script: String
+  }
+
+  func start(_ script: String) throws -> Running {
     let number = commandCount
     commandCount += 1
     try script.write(toFile: "\(folder)/command", atomically: true, encoding: .utf8)
     try FileManager.default.moveItem(
       atPath: "\(folder)/command", toPath: "\(folder)/command.\(number)")
-    let statusPath = "\(folder)/status.\(number)"
+    return Running(number: number, script: script)
+  }
+
+  func answer(
+    to running: Running, seconds: Double = 30
+  ) throws -> (exitCode: Int32, output: String) {
+    let statusPath = "\(folder)/status.\(running.number)"
     var exitCode: Int32?
     let isDone = try waitUntil(seconds: seconds) {
       if let ending = guest.wait(seconds: 0) {
@@ -102,14 +152,16 @@ final class KernelDirector {
       return exitCode != nil
     }
     guard isDone, let exitCode else {
-      throw Failure("no answer in \(seconds) s from user-mode Linux: \(script)\n\(guest.output)")
+      throw Failure(
+        "no answer in \(seconds) s from user-mode Linux: \(running.script)\n\(guest.output)")
     }
-    return (exitCode, try String(contentsOfFile: "\(folder)/answer.\(number)", encoding: .utf8))
+    let answerPath = "\(folder)/answer.\(running.number)"
+    return (exitCode, try String(contentsOfFile: answerPath, encoding: .utf8))
   }
 
   /// The script's output; throws unless it exits with 0.
   @discardableResult
-  func run(_ script: String, seconds: Double = 20) throws -> String {
+  func run(_ script: String, seconds: Double = 30) throws -> String {
     let (exitCode, output) = try finish(script, seconds: seconds)
     guard exitCode == 0 else { throw Failure("\(script): exit \(exitCode)\n\(output)") }
     return output

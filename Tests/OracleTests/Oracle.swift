@@ -7,5 +7,22 @@ import Testing
   .serialized,
   .requires(
     .root, .networkNamespaces, .xdpSockets, .commands("ip", "ethtool", "nsenter", "sysctl"),
-    .kernelDirector))
-struct Oracle {}
+    .kernelDirector), OneKernelDirector())
+struct Oracle {
+  /// The whole is for the program as it is shipped: half of the time goes into commands, and what
+  /// a debug build would trap on, DataPlaneTests asks for with more frames.
+  #if DEBUG
+    static let isShort = true
+  #else
+    static let isShort = false
+  #endif
+}
+
+/// Boots user-mode Linux once for all tests of a suite.
+struct OneKernelDirector: SuiteTrait, TestScoping {
+  func provideScope(
+    for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+  ) async throws {
+    try await KernelDirector.$shared.withValue(KernelDirector(), operation: function)
+  }
+}

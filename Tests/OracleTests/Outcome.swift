@@ -3,8 +3,8 @@ import TestSupport
 
 /// What a director did with one frame, as seen on the cable.
 enum Outcome: Equatable, CustomStringConvertible {
-  /// Sent to the real server with this last number, so much taken from its TTL, nothing else
-  /// changed behind the MAC addresses.
+  /// Sent to the real server with this last number, so much taken from its TTL or hop limit,
+  /// nothing else changed behind the MAC addresses.
   case forwarded(to: UInt8, hops: Int)
   /// The director's own stack answered as the VIP.
   case reset
@@ -23,34 +23,18 @@ enum Outcome: Equatable, CustomStringConvertible {
   }
 
   private static func meaning(of answer: [UInt8], to request: [UInt8]) -> Outcome {
-    let ip = Array(answer.dropFirst(14))
-    if let sent = packet(request), sent == packet(answer),
-      answer[6..<12] == Wire.directorMAC.octets[...]
-    {
-      return .forwarded(to: answer[5], hops: Int(request[14 + 8]) - Int(ip[8]))
+    guard let sent = IPPacket(request), let came = IPPacket(answer) else { return .other([answer]) }
+    if sent.withoutHops == came.withoutHops, answer[6..<12] == Wire.directorMAC.octets[...] {
+      return .forwarded(to: answer[5], hops: Int(sent.hops) - Int(came.hops))
     }
-    guard ip.count >= 40 else { return .other([answer]) }
-    let isFromVIP = ip[12..<16].elementsEqual(request[30..<34])
-    let isToClient = ip[16..<20].elementsEqual(request[26..<30])
-    switch (ip[9], ip[20], ip[21]) {
-    case (1, 3, 3) where isToClient: return .portUnreachable
-    case (1, 11, 0) where isToClient: return .timeExceeded
-    case (6, _, _) where isFromVIP && isToClient && ip[33] & 0x04 != 0: return .reset
+    guard came.destination == sent.source, came.payload.count >= 20 else { return .other([answer]) }
+    switch (came.ipProtocol, came.payload[0], came.payload[1]) {
+    case (1, 3, 3), (58, 1, 4): return .portUnreachable
+    case (1, 11, 0), (58, 3, 0): return .timeExceeded
+    case (6, _, _) where came.source == sent.destination && came.payload[13] & 0x04 != 0:
+      return .reset
     default: return .other([answer])
     }
-  }
-
-  /// The IP packet of a frame without Ethernet's padding, TTL and header checksum, which must be
-  /// right.
-  private static func packet(_ frame: [UInt8]) -> [UInt8]? {
-    let headerBytes = Int(frame[14] & 0xf) * 4
-    let length = Int(frame[16]) << 8 | Int(frame[17])
-    guard frame.count >= 14 + length, length >= headerBytes else { return nil }
-    var packet = Array(frame[14..<14 + length])
-    guard internetChecksum(Array(packet[..<headerBytes])) == 0 else { return nil }
-    packet[8] = 0
-    packet.replaceSubrange(10..<12, with: [0, 0])
-    return packet
   }
 
   /// Whether the frame went the same way, whatever became of the TTL.
@@ -59,6 +43,11 @@ enum Outcome: Equatable, CustomStringConvertible {
       return left == right
     }
     return self == other
+  }
+
+  /// The last number of the real server it went to.
+  var realServer: Int? {
+    if case .forwarded(let number, _) = self { Int(number) } else { nil }
   }
 
   var description: String {
@@ -70,5 +59,40 @@ enum Outcome: Equatable, CustomStringConvertible {
     case .nothing: "nothing"
     case .other(let frames): "other: \(frames)"
     }
+  }
+}
+
+/// The IP packet of an untagged frame, without Ethernet's padding.
+struct IPPacket {
+  let octets: [UInt8]
+  private let headerBytes: Int
+  private var isIPv6: Bool { octets[0] >> 4 == 6 }
+
+  /// nil unless the lengths are in order and, of IPv4, the header's checksum is right.
+  init?(_ frame: [UInt8]) {
+    guard frame.count >= 14 + 20 else { return nil }
+    let isIPv6 = frame[14] >> 4 == 6
+    headerBytes = isIPv6 ? 40 : Int(frame[14] & 0xf) * 4
+    let field = isIPv6 ? 18 : 16
+    let length = Int(frame[field]) << 8 | Int(frame[field + 1])
+    let packetBytes = isIPv6 ? 40 + length : length
+    guard packetBytes >= headerBytes, frame.count >= 14 + packetBytes else { return nil }
+    octets = Array(frame[14..<14 + packetBytes])
+    guard isIPv6 || internetChecksum(Array(octets[..<headerBytes])) == 0 else { return nil }
+  }
+
+  var hops: UInt8 { octets[isIPv6 ? 7 : 8] }
+  /// Of IPv6 the type of the first header behind the fixed one.
+  var ipProtocol: UInt8 { octets[isIPv6 ? 6 : 9] }
+  var source: [UInt8] { Array(isIPv6 ? octets[8..<24] : octets[12..<16]) }
+  var destination: [UInt8] { Array(isIPv6 ? octets[24..<40] : octets[16..<20]) }
+  var payload: [UInt8] { Array(octets[headerBytes...]) }
+
+  /// What a router does not change.
+  var withoutHops: [UInt8] {
+    var octets = octets
+    octets.replaceSubrange(isIPv6 ? 7..<8 : 8..<9, with: [0])
+    if !isIPv6 { octets.replaceSubrange(10..<12, with: [0, 0]) }
+    return octets
   }
 }

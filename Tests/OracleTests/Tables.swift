@@ -2,7 +2,7 @@
 
 /// What `ipvsadm` shows of a director at one moment.
 struct Tables {
-  /// `-Ln` and `-Ln --stats --exact` without the banner, which has the table's size, and `-Sn`.
+  /// The listings of services, without the banner, which has the table's size.
   var texts: [String]
   var connections: [String: Connection]
 
@@ -15,34 +15,67 @@ struct Tables {
     var description: String { "\(state) \(realServer) \(remainingSeconds) s" }
   }
 
-  static let listings = ["-Ln", "-Ln --stats --exact", "-Sn", "-Lnc"]
+  static let listings = [
+    "-Lnc", "-Sn", "-Ln", "-Ln --stats --exact", "-Ln --thresholds", "-Ln --persistent-conn",
+    "-Ln --rate", "-L --timeout",
+  ]
 
-  /// - Parameter texts: the output of each of `listings`.
-  init(_ texts: [String]) {
-    func body(_ text: String, from line: Int) -> String {
-      text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst(line)
-        .joined(separator: "\n")
+  /// - Parameters:
+  ///   - texts: the output of each of `listings`.
+  ///   - isKernels: whether to leave out what only the kernel may list.
+  init(_ texts: [String], isKernels: Bool) {
+    self.texts = zip(Self.listings, texts).dropFirst().map { listing, text in
+      let body = Self.lines(text).filter { !$0.hasPrefix("IP Virtual Server") }
+      return body.map { Self.comparable($0, of: listing, isKernels) }.joined(separator: "\n")
     }
-    self.texts = [body(texts[0], from: 1), body(texts[1], from: 1), texts[2]]
     connections = [:]
-    for line in body(texts[3], from: 2).split(separator: "\n") {
+    for line in Self.lines(texts[0]).dropFirst(2) where !line.isEmpty {
       let words = line.split(separator: " ").map(String.init)
+      // Deviation.refusedTemplate.
+      if isKernels, words[4].hasSuffix(":65535") { continue }
       let time = words[1].split(separator: ":").compactMap { Int($0) }
       connections["\(words[0]) \(words[3]) \(words[4])"] = Connection(
         state: words[2], realServer: words[5], remainingSeconds: time[0] * 60 + time[1])
     }
   }
 
+  private static func lines(_ text: String) -> [Substring] {
+    text.split(separator: "\n", omittingEmptySubsequences: false)
+  }
+
+  /// The five columns at the end of statistics are nine wide each. Rates are estimated by each
+  /// director's own clock. The kernel's packets and octets out: Deviation.answersOut.
+  private static func comparable(
+    _ line: Substring, of listing: String, _ isKernels: Bool
+  ) -> String {
+    guard line.first == " " || line.contains(":"), !line.hasSuffix("Port"), !line.hasPrefix("Prot")
+    else { return String(line) }
+    if listing.contains("--rate") { return String(line.dropLast(5 * 9)) }
+    guard listing.contains("--stats"), isKernels else { return String(line) }
+    let nothing = "        0"
+    return line.dropLast(3 * 9) + nothing + line.dropLast(9).suffix(9) + nothing
+  }
+
   /// Without the connections to real servers that are not in the table any more.
   var withoutOrphans: Tables {
     var copy = self
-    let rules = texts[2]
+    let rules = texts[0]
     copy.connections = connections.filter { key, connection in
       let service = key.split(separator: " ")
       let option = service[0] == "UDP" ? "-u" : "-t"
       return rules.contains("-a \(option) \(service[2]) -r \(connection.realServer) ")
     }
     return copy
+  }
+
+  /// What only the kernel's text has, then what only Martinet's has.
+  static func lineDifferences(_ kernel: String, _ martinet: String) -> [String] {
+    lines(martinet).difference(from: lines(kernel)).map {
+      switch $0 {
+      case .remove(_, let line, _): "kernel   \(line)"
+      case .insert(_, let line, _): "Martinet \(line)"
+      }
+    }
   }
 
   /// The connections that differ, a line each; `slack` is how many seconds remaining times may,

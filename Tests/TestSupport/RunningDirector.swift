@@ -10,6 +10,9 @@ public final class RunningDirector {
   public let controlPath: String
   private let folder: String
 
+  /// The program's path under the name `ipvsadm`, which its messages begin with.
+  public var ipvsadmPath: String { folder + "/ipvsadm" }
+
   /// The executable that was built with these tests.
   public static let executable: String = {
     let tests = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
@@ -48,7 +51,7 @@ public final class RunningDirector {
   /// Runs the program under the name `ipvsadm`, arguments separated by spaces.
   public func finish(_ arguments: String) throws -> (ending: Child.Ending, output: String) {
     try host.finish(
-      [folder + "/ipvsadm"] + arguments.split(separator: " ").map(String.init),
+      [ipvsadmPath] + arguments.split(separator: " ").map(String.init),
       environment: ["MARTINET_CONTROL": controlPath])
   }
 
@@ -67,6 +70,13 @@ public final class RunningDirector {
       environment: ["MARTINET_CONTROL": controlPath])
     guard ending == .exit(0) else { throw Failure("martinet \(arguments): \(ending)\n\(output)") }
     return output
+  }
+
+  /// `ipvsadm -R` with these rules on its standard input.
+  public func restore(_ rules: [String]) throws -> (ending: Child.Ending, output: String) {
+    let script = "exec \"$0\" -R <<'END'\n\(rules.joined(separator: "\n"))\nEND\n"
+    return try host.finish(
+      ["sh", "-c", script, ipvsadmPath], environment: ["MARTINET_CONTROL": controlPath])
   }
 
   /// A service with real servers, ready when each of them resolves.

@@ -94,8 +94,11 @@ public actor Director {
     try configuration.validateOnePacket()
     guard services[key] != nil else { throw .noSuchService(key) }
     try configuration.validate()
+    // The same scheduler goes on where it stands, `ip_vs_edit_service`.
+    if services[key]!.configuration.scheduler != configuration.scheduler {
+      services[key]!.revision = nextRevision()
+    }
     services[key]!.configuration = configuration
-    services[key]!.revision = nextRevision()
     changes += 1
     logger.info(
       "service edited",

@@ -27,6 +27,8 @@ extension ForwarderCore {
       }
       // A SYN repeated to a real server that is being drained, with no other to go to, stays.
       guard !isForgotten, status.isLive, !meta.isOver else {
+        // The client has begun anew: the old connection is no more.
+        if facts.event.isSYN { record.pointee = meta.refreshed(until: batch.now).rawValue }
         return answer(core, batch, Int(facts.index), frame, .portUnreachable)
       }
     }

@@ -7,12 +7,14 @@ extension ForwarderCore {
   /// A SYN does when the old connection is over or its real server takes no new ones
   /// (`is_new_conn_expected` with conn_reuse_mode 1 and 2, and never a delayed SYN); a datagram
   /// when its real server does not resolve, since no one else would ever release it; others by the
-  /// service's policy.
+  /// service's policy. A client of a persistent service has its real server anyway (`cp->control`).
   func schedulesAnew(
     _ meta: ConnectionMeta, _ status: NextHop.Status, _ facts: PacketFacts
   ) -> Bool {
     if facts.event.isSYN {
-      return meta.isOver || !status.isLive || !takesConnections(meta.realServer)
+      let isPersistent =
+        content.pointee.services[Int(facts.service)].persistenceMilliseconds != 0
+      return meta.isOver && !isPersistent || !status.isLive || !takesConnections(meta.realServer)
     }
     if status == .unresolved { return facts.event == .datagram }
     return status.isGone && policy(of: facts).removal == .rehash && !facts.event.isReset

@@ -97,20 +97,39 @@ struct SchedulerCursor: BitwiseCopyable {
   ) {
     guard let old, old.scheduler == service.scheduler else {
       self = SchedulerCursor(place: 0, currentWeight: service.firstWeight)
+      if old == nil, service.scheduler == .wrr {
+        currentWeight = Self.opening(service, in: content)
+      }
       return
     }
     switch service.scheduler {
     case .wrr:
       place = 0
-      if currentWeight > service.firstWeight || currentWeight == 0 {
-        currentWeight = service.firstWeight
-      } else if service.weightStep > 1 {
-        currentWeight = currentWeight / service.weightStep * service.weightStep + 1
-      }
+      currentWeight = Self.weight(
+        currentWeight, first: service.firstWeight, step: service.weightStep)
     default:
       fairShare = FairShare()
       place = Self.survivor(of: place, old, oldContent, service, content)
     }
+  }
+
+  private static func weight(_ current: UInt32, first: UInt32, step: UInt32) -> UInt32 {
+    if current > first || current == 0 { return first }
+    return step > 1 ? current / step * step + 1 : current
+  }
+
+  /// The current weight of a new service whose real servers were added one after the other: the
+  /// last one stands first in the list.
+  private static func opening(_ service: ServiceRecord, in content: SnapshotContent) -> UInt32 {
+    let members = content.members + Int(service.firstMember)
+    var (current, heaviest, divisor): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    for position in (0..<Int(service.memberCount)).reversed() {
+      heaviest = max(heaviest, members[position].weight)
+      divisor = greatestCommonDivisor(divisor, members[position].weight)
+      let step = max(1, divisor)
+      current = weight(current, first: heaviest == 0 ? 0 : heaviest - (step - 1), step: step)
+    }
+    return current
   }
 
   /// The place in the new list of the last choice, or of the nearest one before it in the old list
