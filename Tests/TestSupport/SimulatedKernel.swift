@@ -118,6 +118,12 @@ public final class SimulatedKernel {
     transmit.consumer = transmit.kernelIndex
   }
 
+  /// What was sent since the last call, oldest first.
+  public func removeSent() -> [[UInt8]] {
+    defer { sent = [] }
+    return sent
+  }
+
   /// Gives back the in-flight frame at `place`: completions may come out of order.
   public func complete(at place: Int) {
     let address = inFlight.remove(at: place)
@@ -129,8 +135,11 @@ public final class SimulatedKernel {
   public var received: Int { Int(receive.kernelIndex &- receive.consumer) }
 
   /// How many frames are where, if each is in exactly one place; nil and the ledger is broken.
-  public var whereabouts: [String: Int]? {
-    var places: [String: [UInt64]] = ["in flight": inFlight]
+  public var whereabouts: [String: Int]? { whereabouts(held: []) }
+
+  /// - Parameter held: addresses in the frames that the worker keeps.
+  public func whereabouts(held: [UInt64]) -> [String: Int]? {
+    var places: [String: [UInt64]] = ["in flight": inFlight, "held": held]
     places["fill"] = addresses(fill, from: fill.kernelIndex, to: fill.producer, bytes: 8)
     places["receive"] = addresses(
       receive, from: receive.consumer, to: receive.kernelIndex, bytes: 16)

@@ -213,6 +213,8 @@ extension QueueCounter {
     case .forwarded: "Packets sent to a real server."
     case .answered: "Packets that the director answered itself."
     case .dropped: "Packets that were not forwarded: their reasons are counted apart."
+    case .held: "Fragments kept because they came before their first one."
+    case .released: "Kept fragments whose first one came in time."
     case .batches: "Batches of at least one packet."
     case .transmitFull: "Turns that took less than there was because the TX ring was full."
     case .completed: "Frames that the kernel has sent."

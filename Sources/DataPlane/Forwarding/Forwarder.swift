@@ -111,6 +111,12 @@ public struct Forwarder: ~Copyable {
         verdicts: verdicts))
   }
 
+  /// First fragments that were forwarded: where it grows, held frames may have become due.
+  var firstFragments: UInt64 { core.pointee.counters.load(.firstFragment) }
+
+  /// Counts a frame that was held and is given up.
+  func countDrop(_ reason: DropReason) { core.pointee.counters.countDrop(reason.rawValue) }
+
   /// Forwards by `snapshot` from the next batch on. The caller keeps it alive until a later one
   /// has been adopted.
   public func adopt(_ snapshot: Snapshot) {

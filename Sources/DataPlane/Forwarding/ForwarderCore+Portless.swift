@@ -2,7 +2,8 @@
 
 /// What the packet loop leaves to the end of the batch: SCTP, which it does not decode, and packets
 /// that name no ports. ICMP errors go where the connection goes that they quote, fragments where
-/// their first one went. Any of them reach any queue, so the other workers' tables are asked too.
+/// their first one went, and wait if it has not come yet. Any of them reach any queue, so the other
+/// workers' tables are asked too.
 extension ForwarderCore {
   /// Drops a packet that parsing refused, or keeps it: for the services of many ports, or for the
   /// end of the batch, when the connections of the batch are known.
@@ -208,9 +209,10 @@ extension ForwarderCore {
   ) -> DropReason? {
     guard fragment.isOfService else { return .unknownProtocol }
     if fragment.hitsTransportHeader { return .tinyFragment }
-    guard
-      let realServer = core.pointee.fragments.find(key, core.pointee.hashKey, now: batch.now)
-    else { return .fragmentUnmatched }
+    guard let realServer = core.pointee.noted(key, now: batch.now) else {
+      batch.verdicts[index] = .hold
+      return nil
+    }
     return follow(core, batch, index, frame, realServer, fragment.ipBytes, .laterFragment)
   }
 
@@ -230,8 +232,18 @@ extension ForwarderCore {
   }
 }
 
-/// Looking connections up without touching them.
+/// Looking notes and connections up without touching them.
 extension ForwarderCore {
+  /// Where the datagram's first fragment went, by this worker's notes or another's.
+  private func noted(_ key: FragmentKey, now: Tick) -> UInt16? {
+    if let realServer = fragments.find(key, hashKey, now: now) { return realServer }
+    for peer in 0..<loads.peerCount {
+      let notes = peerTables[peer].fragments
+      if let realServer = notes.find(key, hashKey, now: now) { return realServer }
+    }
+    return nil
+  }
+
   /// nil where no service of one port takes the packet.
   private func key(of fields: IPv4Fields) -> (key: UInt64, service: UInt16)? {
     let service = content.pointee.ipv4Services.lookUp(

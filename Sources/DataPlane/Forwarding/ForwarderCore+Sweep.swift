@@ -46,7 +46,7 @@ extension ForwarderCore {
       }
       position.line += 1
       if position.line == lines {
-        sweepFragments()
+        sweepFragments(now)
         counters.store(position.generation, to: .sweptGeneration)
         position.line = 0
         position.round &+= 1
@@ -94,10 +94,13 @@ extension ForwarderCore {
   }
 
   /// An index is given out again when the round is over: no note may name it then.
-  private func sweepFragments() {
+  private func sweepFragments(_ now: Tick) {
     for place in 0..<FragmentTable.noteCount {
       let note = fragments.notes + place
-      if status(of: note.pointee.realServer) == .retired { note.pointee.key.datagram = 0 }
+      let meta = note.pointee.meta
+      if meta.isExpired(at: now) || status(of: meta.realServer) == .retired {
+        note.pointee.key.datagram = 0
+      }
     }
   }
 

@@ -32,10 +32,11 @@ struct PacketFacts: BitwiseCopyable {
   }
 }
 
-/// One worker's connections of both families.
+/// One worker's connections of both families, and its notes on fragments.
 struct ConnectionTables: BitwiseCopyable {
   var ipv4: IPv4ConnectionTable
   var ipv6: IPv6ConnectionTable
+  var fragments: FragmentTable
 }
 
 /// A worker's forwarding state: raw pointers into memory that its `Forwarder` owns.

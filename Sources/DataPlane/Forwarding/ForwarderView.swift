@@ -52,7 +52,7 @@ public struct ForwarderView: @unchecked Sendable {
   let loads: UnsafeMutablePointer<UInt64>
 
   init(_ core: ForwarderCore) {
-    tables = ConnectionTables(ipv4: core.ipv4, ipv6: core.ipv6)
+    tables = ConnectionTables(ipv4: core.ipv4, ipv6: core.ipv6, fragments: core.fragments)
     realServers = core.realServers
     counters = core.counters
     loads = core.loads.own

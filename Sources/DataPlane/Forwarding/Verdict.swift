@@ -12,7 +12,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case notIP
   /// Wrong version, header length or total length.
   case badHeader
-  /// A later fragment of a datagram whose first one was not seen here, or too long ago.
+  /// A later fragment whose first one came too long ago, or did not come while this one was held.
   case fragmentUnmatched
   /// A first fragment without the whole transport header, or a TCP fragment that would overwrite
   /// it (RFC 1858, RFC 3128).
@@ -33,6 +33,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case neighborUnresolved
   /// Its time to live ended here; only where the service's policy takes one from it.
   case timeExceeded
+  /// A later fragment that was held for its first one and made room for a newer one.
+  case fragmentPenFull
 
   /// Whether it happens on a healthy network with a healthy configuration.
   public var isNormal: Bool {
@@ -41,7 +43,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
       .timeExceeded:
       true
     case .truncated, .notIP, .badHeader, .tinyFragment, .noRealServer, .realServerRemoved,
-      .neighborUnresolved:
+      .neighborUnresolved, .fragmentPenFull:
       false
     }
   }
@@ -76,8 +78,8 @@ public enum Answer: UInt8, Sendable, BitwiseCopyable {
   }
 }
 
-/// The fate of one frame: forward it by an egress interface, drop it for a reason, or send back the
-/// answer that was made in its place.
+/// The fate of one frame: forward it by an egress interface, drop it for a reason, send back the
+/// answer that was made in its place, or hold it.
 public struct Verdict: BitwiseCopyable, Equatable, Sendable {
   var rawValue: UInt16
 
@@ -88,6 +90,10 @@ public struct Verdict: BitwiseCopyable, Equatable, Sendable {
   @inline(__always) public static func drop(_ reason: DropReason) -> Verdict {
     Verdict(rawValue: 0x100 | UInt16(reason.rawValue))
   }
+
+  /// Another frame, which may come yet, decides this one: a later fragment that came before its
+  /// first one. It is untouched and not counted; whoever keeps it asks again.
+  @inline(__always) public static var hold: Verdict { Verdict(rawValue: 0x4000) }
 
   /// The frame is the director's own now, `frameBytes` octets from the descriptor's address on.
   static func answer(_ answer: Answer, frameBytes: Int) -> Verdict {
@@ -112,9 +118,10 @@ public struct Verdict: BitwiseCopyable, Equatable, Sendable {
   /// Valid where `isForward`.
   @inline(__always) public var egress: EgressIndex { EgressIndex(truncatingIfNeeded: rawValue) }
 
-  /// Why the packet was not forwarded; nil where it was.
+  /// Why the packet was not forwarded; nil where it was, and where it is held.
   public var dropReason: DropReason? {
     if let answer { return answer.reason }
-    return isForward ? nil : DropReason(rawValue: UInt8(truncatingIfNeeded: rawValue))
+    return isForward || self == .hold
+      ? nil : DropReason(rawValue: UInt8(truncatingIfNeeded: rawValue))
   }
 }

@@ -8,6 +8,10 @@ public enum QueueCounter: Int, CaseIterable, Sendable {
   /// Packets that were not forwarded but answered in their own frames.
   case answered
   case dropped
+  /// Later fragments that came before their first one and were kept for it.
+  case held
+  /// Held ones whose first one came in time: forwarded, or dropped where it says so.
+  case released
   /// Batches of at least one packet: `received` over this is the mean batch.
   case batches
   /// Turns that took fewer packets than there were because the TX ring had no room.

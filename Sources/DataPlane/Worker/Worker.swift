@@ -114,8 +114,9 @@ struct WorkerThread: ~Copyable {
   private static let checkTurnsMask = 0xffff
   /// The longest sleep; the sweep goes on in between.
   private static let sleepMilliseconds: Int32 = 20
-  /// The longest sleep while the kernel has not taken what is to be sent.
-  private static let sendingSleepMilliseconds: Int32 = 1
+  /// The longest sleep while the kernel has not taken what is to be sent, or a held fragment's
+  /// first one may have come to another worker.
+  private static let watchfulSleepMilliseconds: Int32 = 1
   /// How long a stop waits for the rings to run empty.
   private static let drainMilliseconds: Int32 = 200
 
@@ -147,7 +148,7 @@ struct WorkerThread: ~Copyable {
         let began = stopBegan ?? now
         stopBegan = began
         let isDrained = received == 0 && !loop.isSending
-        if isDrained || now.milliseconds(since: began) > Self.drainMilliseconds { return }
+        if isDrained || now.milliseconds(since: began) > Self.drainMilliseconds { break }
       }
       if received > 0 {
         emptyTurns = 0
@@ -160,6 +161,7 @@ struct WorkerThread: ~Copyable {
         noteSocketError()
       }
     }
+    loop.abandonHeld()
   }
 
   @inline(__always) private mutating func adoptPublished() {
@@ -202,7 +204,8 @@ struct WorkerThread: ~Copyable {
       pollfd(fd: socket, events: Int16(POLLIN), revents: 0),
       pollfd(fd: signals.pointee.alarm, events: Int16(POLLIN), revents: 0)
     )
-    let milliseconds = loop.isSending ? Self.sendingSleepMilliseconds : Self.sleepMilliseconds
+    let isWatchful = loop.isSending || loop.isHolding
+    let milliseconds = isWatchful ? Self.watchfulSleepMilliseconds : Self.sleepMilliseconds
     loop.counters.add(1, to: .sleeps)
     let count = withUnsafeMutableBytes(of: &waits) {
       poll($0.assumingMemoryBound(to: pollfd.self).baseAddress, 2, milliseconds)

@@ -3,8 +3,9 @@
 /// The packet loop of one queue, without thread or system call: one `turn` after another.
 ///
 /// There are at most as many frames as the fill ring has entries, so a frame is always in exactly
-/// one of fill, receive, transmit, the kernel's hands and completion, and none needs a pool. No
-/// more is received than the transmit ring can take, so that no frame is ever lost between them.
+/// one of fill, receive, transmit, the kernel's hands, completion and the pen of those that are
+/// held, and none needs a pool. No more is received than the transmit ring can take, so that no
+/// frame is ever lost between them.
 public struct WorkerLoop: ~Copyable {
   /// System calls that a turn asks for.
   public struct Wakeups: OptionSet, Sendable {
@@ -23,6 +24,8 @@ public struct WorkerLoop: ~Copyable {
   private var completion: CompletionRing
   private var receive: ReceiveRing
   private var transmit: TransmitRing
+  /// Internal for tests.
+  private(set) var pen: FramePen
   private let verdicts: UnsafeMutablePointer<Verdict>
   private let counterBase: UnsafeMutableRawPointer
 
@@ -40,6 +43,7 @@ public struct WorkerLoop: ~Copyable {
     counterMemory.initializeMemory(as: UInt8.self, repeating: 0, count: QueueCounters.byteCount)
     counters = QueueCounters(counterMemory)
     counterBase = counterMemory
+    pen = FramePen(frameCount: Int(memory.frameBytes / UInt64(memory.chunkBytes)))
     verdicts = .allocate(capacity: Forwarder.batchLimit)
     fillAll()
   }
@@ -60,7 +64,8 @@ public struct WorkerLoop: ~Copyable {
 
   func adopt(_ content: UnsafePointer<SnapshotContent>) { forwarder.adopt(content) }
 
-  /// One turn: reap what was sent, receive a batch, decide it, send or free each frame, sweep.
+  /// One turn: reap what was sent, receive a batch, decide it, send, hold or free each frame, look
+  /// after those that are held, sweep.
   ///
   /// - Returns: how many packets were received.
   public mutating func turn(now: Tick) -> UInt32 {
@@ -72,11 +77,12 @@ public struct WorkerLoop: ~Copyable {
       forwarder.forward(
         batch.entries, count: Int(batch.count), frames: memory.frames,
         frameBytes: memory.frameBytes, now: now, verdicts: verdicts)
-      dispatch(batch.entries, batch.count)
+      dispatch(batch.entries, batch.count, now)
       receive.release(batch.count)
     } else if limit == 0 {
       counters.add(1, to: .transmitFull)
     }
+    if _slowPath(isHolding) { reviewHeld(now: now) }
     forwarder.sweep(now: now)
     return batch.count
   }
@@ -92,11 +98,16 @@ public struct WorkerLoop: ~Copyable {
   /// Whether packets wait to be taken by the kernel.
   public var isSending: Bool { transmit.pending > 0 }
 
-  /// Forwarded packets and answers go to the transmit ring as they lie, all others back to the fill
-  /// ring.
+  /// Whether frames wait for others to decide them.
+  public var isHolding: Bool { pen.count > 0 }
+
+  /// Forwarded packets and answers go to the transmit ring as they lie, held ones into the pen, all
+  /// others back to the fill ring.
   @inline(__always)
-  private mutating func dispatch(_ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32) {
-    var (sent, answered, dropped) = (UInt32(0), UInt32(0), UInt32(0))
+  private mutating func dispatch(
+    _ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32, _ now: Tick
+  ) {
+    var (sent, answered, dropped, held) = (UInt32(0), UInt32(0), UInt32(0), UInt32(0))
     _ = fill.reserve(count)
     for index in 0..<Int(count) {
       let descriptor = descriptors[index]
@@ -109,6 +120,8 @@ public struct WorkerLoop: ~Copyable {
         transmit.write(FrameDescriptor(address: descriptor.address, length: answerBytes), at: sent)
         sent &+= 1
         answered &+= 1
+      } else if _slowPath(verdicts[index] == .hold) {
+        held &+= 1
       } else {
         fill.write(chunk(of: descriptor.address), at: dropped)
         dropped &+= 1
@@ -116,12 +129,74 @@ public struct WorkerLoop: ~Copyable {
     }
     if sent > 0 { transmit.submit(sent) }
     if dropped > 0 { fill.submit(dropped) }
+    if _slowPath(held > 0) { hold(descriptors, count, now) }
     counters.add(UInt64(count), to: .received)
     counters.add(UInt64(sent &- answered), to: .forwarded)
     if _slowPath(answered > 0) { counters.add(UInt64(answered), to: .answered) }
     counters.add(UInt64(dropped), to: .dropped)
     counters.add(1, to: .batches)
   }
+
+  /// Puts the held frames of a batch into the pen, each counted; the oldest make room if need be.
+  @inline(never)
+  private mutating func hold(
+    _ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32, _ now: Tick
+  ) {
+    for index in 0..<Int(count) where verdicts[index] == .hold {
+      counters.add(1, to: .held)
+      if pen.isFull { giveUpOldest(1, .fragmentPenFull) }
+      pen.admit(descriptors[index], now: now)
+    }
+  }
+
+  /// Decides the held frames anew where that may help, in the order in which they came, and gives
+  /// those up whose time is over.
+  @inline(never) private mutating func reviewHeld(now: Tick) {
+    guard pen.isDue(firstFragments: forwarder.firstFragments, now: now) else { return }
+    giveUpOldest(pen.overdue(at: now), .fragmentUnmatched)
+    let asked = Int(min(transmit.reserve(UInt32(pen.count)), UInt32(pen.count)))
+    forwarder.forward(
+      pen.descriptors, count: asked, frames: memory.frames, frameBytes: memory.frameBytes,
+      now: now, verdicts: verdicts)
+    var (sent, dropped, kept) = (UInt32(0), UInt32(0), 0)
+    _ = fill.reserve(UInt32(pen.count))
+    for place in 0..<pen.count {
+      let descriptor = pen.descriptors[place]
+      if place >= asked || verdicts[place] == .hold {
+        pen.move(place, to: kept)
+        kept &+= 1
+      } else if verdicts[place].isForward {
+        transmit.write(
+          FrameDescriptor(address: descriptor.address, length: descriptor.length), at: sent)
+        sent &+= 1
+      } else {
+        fill.write(chunk(of: descriptor.address), at: dropped)
+        dropped &+= 1
+      }
+    }
+    pen.shorten(to: kept)
+    transmit.submit(sent)
+    fill.submit(dropped)
+    counters.add(UInt64(sent), to: .forwarded)
+    counters.add(UInt64(dropped), to: .dropped)
+    counters.add(UInt64(sent &+ dropped), to: .released)
+  }
+
+  /// Drops the first `count` frames of the pen.
+  private mutating func giveUpOldest(_ count: Int, _ reason: DropReason) {
+    guard count > 0 else { return }
+    _ = fill.reserve(UInt32(count))
+    for place in 0..<count {
+      forwarder.countDrop(reason)
+      fill.write(chunk(of: pen.descriptors[place].address), at: UInt32(place))
+    }
+    fill.submit(UInt32(count))
+    pen.removeFirst(count)
+    counters.add(UInt64(count), to: .dropped)
+  }
+
+  /// Gives all held frames up: nothing comes any more that could decide them.
+  mutating func abandonHeld() { giveUpOldest(pen.count, .fragmentUnmatched) }
 
   /// Sent frames go straight back to the fill ring.
   @inline(__always) private mutating func reapCompletions() {

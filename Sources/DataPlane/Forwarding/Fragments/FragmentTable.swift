@@ -36,15 +36,17 @@ struct FragmentKey: BitwiseCopyable {
   }
 }
 
-/// Where a datagram's first fragment went, 48 octets.
+/// Where a datagram's first fragment went and until when that is remembered, 48 octets.
 struct FragmentNote: BitwiseCopyable {
   var key: FragmentKey
-  var expiry: Tick
-  var realServer: UInt16
+  var meta: ConnectionMeta
 }
 
 /// Notes on first fragments, so that later ones can follow: sets of four, in memory that never
 /// grows. A full set forgets what expires first, so a flood costs notes and nothing else.
+///
+/// One worker writes, any may read: a note read while it changes costs a datagram, as one that was
+/// forgotten does.
 struct FragmentTable: BitwiseCopyable {
   /// Datagrams under way to one worker within the time; 192 KiB.
   static let noteCount = 4096
@@ -62,13 +64,30 @@ struct FragmentTable: BitwiseCopyable {
     return notes + Int(truncatingIfNeeded: hash & (sets &- 1)) &* Self.notesPerSet
   }
 
-  /// The real server that the datagram's first fragment went to.
+  /// The real server that the datagram's first fragment went to. Any thread may ask.
   func find(_ key: FragmentKey, _ hashKey: HashKey, now: Tick) -> UInt16? {
     let set = set(key, hashKey)
-    for place in 0..<Self.notesPerSet where set[place].key == key {
-      return set[place].expiry.milliseconds(since: now) > 0 ? set[place].realServer : nil
+    for place in 0..<Self.notesPerSet {
+      guard let meta = Self.read(set + place, key) else { continue }
+      return meta.isExpired(at: now) ? nil : meta.realServer
     }
     return nil
+  }
+
+  /// What a note says, if it is `key`'s before and after.
+  private static func read(
+    _ note: UnsafeMutablePointer<FragmentNote>, _ key: FragmentKey
+  ) -> ConnectionMeta? {
+    let words = UnsafeMutableRawPointer(note).assumingMemoryBound(to: UInt64.self)
+    guard isSeen(key, words) else { return nil }
+    let meta = sharedLoad(words + 5)
+    return isSeen(key, words) ? ConnectionMeta(rawValue: meta) : nil
+  }
+
+  private static func isSeen(_ key: FragmentKey, _ words: UnsafeMutablePointer<UInt64>) -> Bool {
+    sharedLoad(words) == key.sourceHigh && sharedLoad(words + 1) == key.sourceLow
+      && sharedLoad(words + 2) == key.destinationHigh
+      && sharedLoad(words + 3) == key.destinationLow && sharedLoad(words + 4) == key.datagram
   }
 
   /// Remembers a first fragment; true if that took the place of a datagram that had time left.
@@ -83,11 +102,14 @@ struct FragmentTable: BitwiseCopyable {
         break
       }
       let isVacant = set[place].key.datagram == 0
-      let left = isVacant ? 0 : max(0, set[place].expiry.milliseconds(since: now))
+      let left = isVacant ? 0 : max(0, set[place].meta.expiry.milliseconds(since: now))
       if left < least { (chosen, least) = (place, left) }
     }
     set[chosen] = FragmentNote(
-      key: key, expiry: now.advanced(byMilliseconds: Self.milliseconds), realServer: realServer)
+      key: key,
+      meta: ConnectionMeta(
+        realServer: realServer, state: ConnectionState.none.rawValue,
+        expiry: now.advanced(byMilliseconds: Self.milliseconds)))
     return least > 0
   }
 }
