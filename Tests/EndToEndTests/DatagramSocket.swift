@@ -7,47 +7,43 @@ final class DatagramSocket: Sendable {
   private let descriptor: Int32
 
   init(on machine: Machine, address: String, port: UInt16) throws {
-    descriptor = try machine.namespace.perform {
-      let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      guard descriptor >= 0 else { throw SystemError(call: "socket", errno: errno) }
-      var patience = timeval(tv_sec: 2, tv_usec: 0)
-      setsockopt(
-        descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-      let status = withAddress(address, port) { bind(descriptor, $0, $1) }
-      guard status == 0 else {
-        let error = SystemError(call: "bind \(address):\(port)", errno: errno)
-        close(descriptor)
-        throw error
-      }
-      return descriptor
-    }
+    descriptor = try SocketAddress(address, port: port).bound(SOCK_DGRAM, on: machine)
   }
 
   deinit { close(descriptor) }
 
-  /// Sends `text` and returns what this very address answers within two seconds, or nothing.
+  /// Sends `text` and returns what this very address answers within ten seconds, or nothing.
   func ask(_ text: String, of address: String, port: UInt16) throws -> String {
-    let status = withAddress(address, port) { connect(descriptor, $0, $1) }
-    guard status == 0 else { throw SystemError(call: "connect \(address)", errno: errno) }
-    _ = send(descriptor, text, text.utf8.count, 0)
+    try connect(to: address, port: port)
+    send(text)
+    return receive()
+  }
+
+  /// From now on it talks to this address alone.
+  func connect(to address: String, port: UInt16) throws {
+    let peer = SocketAddress(address, port: port)
+    guard peer.pass({ Glibc.connect(descriptor, $0, $1) }) == 0 else {
+      throw SystemError(call: "connect \(address)", errno: errno)
+    }
+  }
+
+  func send(_ text: String) { _ = Glibc.send(descriptor, text, text.utf8.count, 0) }
+
+  /// The next datagram's text; empty when none comes, or none is there and `waits` is false.
+  func receive(waits: Bool = true) -> String {
     var answer = [UInt8](repeating: 0, count: 64)
-    let count = recv(descriptor, &answer, answer.count, 0)
+    let count = recv(descriptor, &answer, answer.count, waits ? 0 : Int32(MSG_DONTWAIT))
     return String(decoding: answer.prefix(max(0, count)), as: UTF8.self)
   }
 
   /// Answers whoever asks, until the socket is shut down.
   func serve(_ answer: String) {
-    var peer = sockaddr_in()
+    var peer = SocketAddress("0.0.0.0", port: 0)
     var question = [UInt8](repeating: 0, count: 64)
     while true {
-      var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-      let count = withGenericAddress(&peer) {
-        recvfrom(descriptor, &question, question.count, 0, $0, &size)
-      }
+      let count = peer.fill { recvfrom(descriptor, &question, question.count, 0, $0, &$1) }
       if count > 0 {
-        _ = withGenericAddress(&peer) {
-          sendto(descriptor, answer, answer.utf8.count, 0, $0, size)
-        }
+        _ = peer.pass { sendto(descriptor, answer, answer.utf8.count, 0, $0, $1) }
       } else if count == 0 || errno != EAGAIN {
         return
       }
@@ -91,23 +87,5 @@ final class DatagramServer {
       self.socket = socket
       self.answer = answer
     }
-  }
-}
-
-private func withAddress<Value>(
-  _ address: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Value
-) -> Value {
-  var name = sockaddr_in()
-  name.sin_family = sa_family_t(AF_INET)
-  name.sin_port = port.bigEndian
-  inet_pton(AF_INET, address, &name.sin_addr)
-  return withGenericAddress(&name) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-}
-
-private func withGenericAddress<Value>(
-  _ name: inout sockaddr_in, _ body: (UnsafeMutablePointer<sockaddr>) -> Value
-) -> Value {
-  withUnsafeMutablePointer(to: &name) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1, body)
   }
 }

@@ -7,9 +7,10 @@ import TestSupport
 final class ServedLan {
   static let web = "-t \(Lan.vip):80"
   static let web6 = "-t [\(Lan.vip6)]:80"
-  /// A document of many segments; /slow takes eight seconds for the same.
-  static let large = String(repeating: "0123456789abcdef", count: 1 << 14)
+  /// A document of many segments, 1 MiB; /slow takes eight seconds for the same.
+  static let large = String(repeating: "0123456789abcdef", count: 1 << 16)
   static let names = "-u \(Lan.vip):53"
+  static let names6 = "-u [\(Lan.vip6)]:53"
   static let url = "http://\(Lan.vip)/"
   static let url6 = "http://[\(Lan.vip6)]/"
 
@@ -26,8 +27,9 @@ final class ServedLan {
     for host in lan.realServers {
       try host.run("\(RunningDirector.executable) realserver up \(Lan.vip) \(Lan.vip6)")
       try startNginx(on: host)
-      names.append(
-        try DatagramServer(on: host, address: Lan.vip, port: 53, answer: host.name))
+      for vip in [Lan.vip, Lan.vip6] {
+        names.append(try DatagramServer(on: host, address: vip, port: 53, answer: host.name))
+      }
     }
   }
 
@@ -54,7 +56,7 @@ final class ServedLan {
         listen 80; listen [::]:80; listen 8080; listen [::]:8080;
         location / { return 200 "\(host.name)\\n"; }
         location = /large { root \(folder); }
-        location = /slow { alias \(folder)/large; limit_rate 32k; }
+        location = /slow { alias \(folder)/large; limit_rate 128k; }
       }
     }
     """.write(toFile: configuration, atomically: true, encoding: .utf8)
