@@ -1,25 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
-import Foundation
 import TestSupport
 import Testing
 
 @testable import AdminAPI
 
-/// Any words and any text: a command or a refusal, never a trap. What once failed, or nearly did,
-/// lies in Fixtures/fuzz and is tried first.
+/// Any words and any text: a command or a refusal, never a trap. Fixtures/fuzz has one of each kind,
+/// and what once failed, or nearly did.
+///
+/// For a long run: `MARTINET_FUZZ_SECONDS=600 swift test --filter FuzzTests` (see `Fuzz`).
 @Suite struct FuzzTests {
   private let parser = IpvsadmParser(names: .none)
 
-  /// Files of words, one per line.
-  @Test func oldArguments() throws {
-    for text in try corpus("arguments") {
-      check(text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+  /// Files of words, one per line, as they are, cut and mutated.
+  @Test func filesOfArguments() throws {
+    let fuzz = try Fuzz("arguments")
+    #expect(fuzz.corpus.count >= 28)
+    for (name, octets) in fuzz.corpus {
+      for length in 0...octets.count { check(words(octets.prefix(length)), "\(name): \(length)") }
+    }
+    try fuzz.mutations(seeds: [1, 2, 3], inputs: 2000) { check(words($0[...]), "\($1)") }
+  }
+
+  @Test func filesOfTables() throws {
+    let fuzz = try Fuzz("restore")
+    #expect(fuzz.corpus.count >= 11)
+    for (name, octets) in fuzz.corpus {
+      check(table: String(decoding: octets, as: UTF8.self), "\(name)")
+    }
+    try fuzz.mutations(seeds: [4, 5, 6], inputs: 1000) {
+      check(table: String(decoding: $0, as: UTF8.self), "\($1)")
     }
   }
 
-  @Test func oldTables() throws {
-    for text in try corpus("restore") { check(table: text) }
+  private func words(_ octets: ArraySlice<UInt8>) -> [String] {
+    String(decoding: octets, as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
   }
 
   @Test(arguments: [1, 2, 3]) func arguments(number: UInt64) {
@@ -124,14 +140,5 @@ import Testing
     case .setPolicy, .addToMark, .removeFromMark:
       Issue.record("ipvsadm has no words for these")
     }
-  }
-
-  private func corpus(_ name: String) throws -> [String] {
-    let folder = URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "Fixtures/fuzz/\(name)")
-    let files = try FileManager.default.contentsOfDirectory(
-      at: folder, includingPropertiesForKeys: nil)
-    #expect(files.count >= 4)
-    return try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }
   }
 }

@@ -187,26 +187,4 @@ import Testing
     try desk.adopt(site)
     #expect(desk.forward(Self.kinds[0].0).verdict == .drop(.realServerRemoved))
   }
-
-  @Test(arguments: [UInt64(1), 2, 3]) func hostileQuotesNeverTrap(_ seed: UInt64) throws {
-    var generator = Seed(seed)
-    let desk = try ForwarderDesk()
-    try desk.adopt(.site())
-    for packet in [Self.web, Self.webIPv6] { _ = desk.forward(packet) }
-    let bases = (Self.kinds.map(\.0) + Self.unmatched.map(\.1)).map { packet in
-      packet.with { $0.minimumBytes = 0 }.frame
-    }
-    for base in bases {
-      for length in 14..<base.count { _ = desk.forward([Array(base[..<length])]) }
-      for _ in 0..<300 {
-        var frame = base
-        for _ in 0..<3 {
-          frame[Int.random(in: 14..<frame.count, using: &generator)] =
-            UInt8.random(in: 0...255, using: &generator)
-        }
-        let result = desk.forward([frame])[0]
-        #expect(result.frame.dropFirst(12) == frame.dropFirst(12), "seed \(seed)")
-      }
-    }
-  }
 }
