@@ -99,6 +99,7 @@ public struct Forwarder: ~Copyable {
   ///   - frames: the UMEM, `frameBytes` octets.
   ///   - now: read once for the whole batch.
   ///   - verdicts: `count` entries, all written.
+  @inline(never)
   public func forward(
     _ descriptors: UnsafePointer<FrameDescriptor>, count: Int, frames: UnsafeMutableRawPointer,
     frameBytes: UInt64, now: Tick, verdicts: UnsafeMutablePointer<Verdict>

@@ -119,8 +119,8 @@ private struct HitContext: BitwiseCopyable {
       _fastPath(realServer < realServerCount), _fastPath(nextHops[realServer].status == .live)
     else { return ForwarderCore.settle(core, batch, record, frame, facts) }
     let idle = timeouts[Int(meta.state & (ConnectionState.limit - 1))]
-    record.pointee = meta.refreshed(until: batch.now.advanced(byMilliseconds: idle)).rawValue
     counters[realServer].packets &+= 1
+    record.pointee = meta.refreshed(until: batch.now.advanced(byMilliseconds: idle)).rawValue
     counters[realServer].bytes &+= UInt64(facts.ipBytes)
     let nextHop = nextHops[realServer]
     nextHop.rewrite(frame)

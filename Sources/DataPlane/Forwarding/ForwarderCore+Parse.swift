@@ -16,27 +16,26 @@ extension ForwarderCore {
     var (ipv4Count, ipv6Count) = (0, 0)
     var index = 0
     while index < batch.count {
-      guard let frame = open(core, batch, index) else {
-        index &+= 1
-        continue
-      }
-      guard _fastPath(isPlainIPv4(frame.octets.bytes)) else {
+      guard
+        let frame = open(batch, index),
+        let fields = PacketParser.plainIPv4(frame.octets.bytes)
+      else {
         (index, ipv4Count, ipv6Count) = parseOthers(core, batch, from: index, ipv4Count, ipv6Count)
         continue
       }
-      let offset = PacketParser.ethernetBytes
-      if let reason = intake.accept(frame, at: offset, index, ipv4Count) {
-        refuse(core, batch, index, reason)
-      } else {
+      if _fastPath(intake.accept(fields, frame, index, ipv4Count)) {
         ipv4Count &+= 1
+      } else {
+        refuse(core, batch, index, .noService)
       }
       index &+= 1
     }
     return (ipv4Count, ipv6Count)
   }
 
-  /// A run of frames that are not plain Ethernet with IPv4: VLAN tags, IPv6, garbage. A run and not
-  /// one frame, so that traffic of their kind pays for the call once (bench/README.md).
+  /// A run of frames that are not plain IPv4: IPv6, VLAN tags, fragments, garbage. A run and not
+  /// one frame, so that traffic of their kind pays for the call once (bench/README.md). It ends
+  /// behind an IPv4 packet without tags, as plain ones will follow it.
   ///
   /// - Returns: the index after the run.
   @inline(never)
@@ -46,30 +45,51 @@ extension ForwarderCore {
   ) -> (index: Int, ipv4: Int, ipv6: Int) {
     var (index, ipv4Count, ipv6Count) = (first, ipv4Count, ipv6Count)
     while index < batch.count {
-      guard let frame = open(core, batch, index) else {
-        index &+= 1
+      let place = index
+      index &+= 1
+      guard let frame = open(batch, place) else {
+        drop(core, batch, place, .truncated)
         continue
       }
-      if isPlainIPv4(frame.octets.bytes) { break }
-      if let reason = accept(core, frame, index, &ipv4Count, &ipv6Count) {
-        refuse(core, batch, index, reason)
+      if let reason = accept(core, frame, place, &ipv4Count, &ipv6Count) {
+        refuse(core, batch, place, reason)
+        continue
       }
-      index &+= 1
+      let type = EtherType(rawValue: frame.octets.bytes.uint16(at: 12))
+      if type == .ipv4 { break }
+      if type == .ipv6 { (index, ipv6Count) = parseIPv6(core, batch, from: index, ipv6Count) }
     }
     return (index, ipv4Count, ipv6Count)
   }
 
-  @inline(__always)
-  private static func isPlainIPv4(_ bytes: RawSpan) -> Bool {
-    bytes.byteCount >= 34 && bytes.uint16(at: 12) == EtherType.ipv4.rawValue
+  /// A run of plain IPv6, which may be empty.
+  ///
+  /// - Returns: the index after the run.
+  @inline(never)
+  private static func parseIPv6(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, from first: Int, _ ipv6Count: Int
+  ) -> (index: Int, ipv6: Int) {
+    let intake = IPv6Intake(core)
+    var (index, ipv6Count) = (first, ipv6Count)
+    while index < batch.count {
+      guard
+        let frame = open(batch, index),
+        let fields = PacketParser.plainIPv6(frame.octets.bytes)
+      else { break }
+      if _fastPath(intake.accept(fields, frame, index, ipv6Count)) {
+        ipv6Count &+= 1
+      } else {
+        refuse(core, batch, index, .noService)
+      }
+      index &+= 1
+    }
+    return (index, ipv6Count)
   }
 
-  /// The frame at `index`, with its successor's headers asked for; nil, and dropped, if it does not
-  /// lie in the frames.
+  /// The frame at `index`, with its successor's headers asked for; nil if it does not lie in the
+  /// frames.
   @inline(__always)
-  private static func open(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int
-  ) -> Frame? {
+  private static func open(_ batch: Batch, _ index: Int) -> Frame? {
     let descriptor = batch.descriptors[index]
     if index &+ prefetchDistance < batch.count {
       let ahead = batch.descriptors[index &+ prefetchDistance].address
@@ -78,10 +98,7 @@ extension ForwarderCore {
     let isInside =
       descriptor.address <= batch.frameBytes
       && UInt64(descriptor.length) <= batch.frameBytes &- descriptor.address
-    guard _fastPath(isInside) else {
-      drop(core, batch, index, .truncated)
-      return nil
-    }
+    guard _fastPath(isInside) else { return nil }
     return Frame(
       start: batch.frames + Int(truncatingIfNeeded: descriptor.address),
       count: Int(truncatingIfNeeded: descriptor.length))
@@ -93,45 +110,22 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ frame: Frame,
     _ index: Int, _ ipv4Count: inout Int, _ ipv6Count: inout Int
   ) -> DropReason? {
-    guard let (offset, type) = PacketParser.networkHeader(frame.octets.bytes) else {
-      return .truncated
-    }
+    let bytes = frame.octets.bytes
+    guard let (offset, type) = PacketParser.networkHeader(bytes) else { return .truncated }
     switch type {
     case .ipv4:
-      let intake = IPv4Intake(core)
-      if let reason = intake.accept(frame, at: offset, index, ipv4Count) { return reason }
+      let parsed = PacketParser.ipv4(bytes, at: offset)
+      guard let fields = parsed.fields else { return parsed.reason }
+      guard IPv4Intake(core).accept(fields, frame, index, ipv4Count) else { return .noService }
       ipv4Count &+= 1
     case .ipv6:
-      if let reason = acceptIPv6(core, frame, at: offset, index, ipv6Count) {
-        return reason
-      }
+      let parsed = PacketParser.ipv6(bytes, at: offset)
+      guard let fields = parsed.fields else { return parsed.reason }
+      guard IPv6Intake(core).accept(fields, frame, index, ipv6Count) else { return .noService }
       ipv6Count &+= 1
     default:
       return .notIP
     }
-    return nil
-  }
-
-  /// Parses one IPv6 packet into scratch place `place`, or says why not.
-  @inline(__always)
-  private static func acceptIPv6(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ frame: Frame,
-    at offset: Int, _ index: Int, _ place: Int
-  ) -> DropReason? {
-    let parsed = PacketParser.ipv6(frame.octets.bytes, at: offset)
-    guard let fields = parsed.fields else { return parsed.reason }
-    let service = core.pointee.content.pointee.ipv6Services.lookUp(
-      fields.destinationHigh, fields.destinationLow,
-      IPv6ServiceTable.transport(fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard _fastPath(service != 0) else { return .noService }
-    let key = IPv6ConnectionKey(
-      high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,
-      service: service)
-    let line = core.pointee.ipv6.line(core.pointee.hashKey.hash(key.high, key.low, key.transport))
-    machine_prefetch(line)
-    core.pointee.ipv6Packets[place] = IPv6Packet(
-      key: key, line: line, frame: frame.start,
-      facts: PacketFacts(fields.transport, service: service, index: index))
     return nil
   }
 }
@@ -160,17 +154,13 @@ private struct IPv4Intake: BitwiseCopyable {
     packets = core.pointee.ipv4Packets
   }
 
-  /// Parses one packet into scratch place `place`, or says why not.
+  /// Puts one packet into scratch place `place`; false if no service takes it.
   @inline(__always)
-  func accept(
-    _ frame: Frame, at offset: Int, _ index: Int, _ place: Int
-  ) -> DropReason? {
-    let parsed = PacketParser.ipv4(frame.octets.bytes, at: offset)
-    guard let fields = parsed.fields else { return parsed.reason }
+  func accept(_ fields: IPv4Fields, _ frame: Frame, _ index: Int, _ place: Int) -> Bool {
     let service = services.lookUp(
       IPv4ServiceTable.key(
         fields.destination, fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard _fastPath(service != 0) else { return .noService }
+    guard _fastPath(service != 0) else { return false }
     let key = IPv4ConnectionTable.key(
       client: fields.source, port: fields.transport.sourcePort, service: service)
     let line = table.line(hashKey.hash(key))
@@ -178,6 +168,39 @@ private struct IPv4Intake: BitwiseCopyable {
     packets[place] = IPv4Packet(
       key: key, line: line, frame: frame.start,
       facts: PacketFacts(fields.transport, service: service, index: index))
-    return nil
+    return true
+  }
+}
+
+/// As `IPv4Intake`.
+private struct IPv6Intake: BitwiseCopyable {
+  let services: IPv6ServiceTable
+  let table: IPv6ConnectionTable
+  let hashKey: HashKey
+  let packets: UnsafeMutablePointer<IPv6Packet>
+
+  @inline(__always) init(_ core: UnsafeMutablePointer<ForwarderCore>) {
+    services = core.pointee.content.pointee.ipv6Services
+    table = core.pointee.ipv6
+    hashKey = core.pointee.hashKey
+    packets = core.pointee.ipv6Packets
+  }
+
+  /// As `IPv4Intake.accept`.
+  @inline(__always)
+  func accept(_ fields: IPv6Fields, _ frame: Frame, _ index: Int, _ place: Int) -> Bool {
+    let service = services.lookUp(
+      fields.destinationHigh, fields.destinationLow,
+      IPv6ServiceTable.transport(fields.transport.destinationPort, fields.transport.ipProtocol))
+    guard _fastPath(service != 0) else { return false }
+    let key = IPv6ConnectionKey(
+      high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,
+      service: service)
+    let line = table.line(hashKey.hash(key.high, key.low, key.transport))
+    machine_prefetch(line)
+    packets[place] = IPv6Packet(
+      key: key, line: line, frame: frame.start,
+      facts: PacketFacts(fields.transport, service: service, index: index))
+    return true
   }
 }

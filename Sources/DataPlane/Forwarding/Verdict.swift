@@ -115,6 +115,8 @@ public struct Verdict: BitwiseCopyable, Equatable, Sendable {
 
   @inline(__always) public var isForward: Bool { rawValue < 0x100 }
 
+  @inline(__always) var isDrop: Bool { rawValue &>> 8 == 1 }
+
   /// Valid where `isForward`.
   @inline(__always) public var egress: EgressIndex { EgressIndex(truncatingIfNeeded: rawValue) }
 

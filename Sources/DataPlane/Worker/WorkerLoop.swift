@@ -101,48 +101,64 @@ public struct WorkerLoop: ~Copyable {
   /// Whether frames wait for others to decide them.
   public var isHolding: Bool { pen.count > 0 }
 
-  /// Forwarded packets and answers go to the transmit ring as they lie, held ones into the pen, all
-  /// others back to the fill ring.
+  /// Packets that are forwarded, as all of a batch mostly are, go to the transmit ring as they lie;
+  /// the others, and what follows them, are dispatched out of line.
   @inline(__always)
   private mutating func dispatch(
     _ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32, _ now: Tick
   ) {
-    var (sent, answered, dropped, held) = (UInt32(0), UInt32(0), UInt32(0), UInt32(0))
-    _ = fill.reserve(count)
-    for index in 0..<Int(count) {
-      let descriptor = descriptors[index]
-      let answerBytes = verdicts[index].answerBytes
-      if _fastPath(verdicts[index].isForward) {
-        transmit.write(
-          FrameDescriptor(address: descriptor.address, length: descriptor.length), at: sent)
+    var sent = 0
+    while sent < Int(count), _fastPath(verdicts[sent].isForward) {
+      send(descriptors[sent], at: UInt32(truncatingIfNeeded: sent))
+      sent &+= 1
+    }
+    counters.add(1, to: .batches)
+    counters.add(UInt64(count), to: .received)
+    counters.add(UInt64(sent), to: .forwarded)
+    transmit.submit(UInt32(truncatingIfNeeded: sent))
+    if _slowPath(sent < Int(count)) { dispatchRest(descriptors, from: sent, to: Int(count), now) }
+  }
+
+  /// Forwarded packets and answers go to the transmit ring, held ones into the pen, all others back
+  /// to the fill ring.
+  @inline(never)
+  private mutating func dispatchRest(
+    _ descriptors: UnsafePointer<FrameDescriptor>, from first: Int, to end: Int, _ now: Tick
+  ) {
+    var (sent, answered, dropped, held) = (UInt32(0), UInt32(0), UInt32(0), false)
+    _ = fill.reserve(UInt32(truncatingIfNeeded: end &- first))
+    var index = first
+    while index < end {
+      let (descriptor, verdict) = (descriptors[index], verdicts[index])
+      index &+= 1
+      if verdict.isForward {
+        send(descriptor, at: sent)
         sent &+= 1
-      } else if answerBytes > 0 {
-        transmit.write(FrameDescriptor(address: descriptor.address, length: answerBytes), at: sent)
-        sent &+= 1
-        answered &+= 1
-      } else if _slowPath(verdicts[index] == .hold) {
-        held &+= 1
-      } else {
+      } else if verdict.isDrop {
         fill.write(chunk(of: descriptor.address), at: dropped)
         dropped &+= 1
+      } else if verdict == .hold {
+        held = true
+      } else {
+        let answer = FrameDescriptor(address: descriptor.address, length: verdict.answerBytes)
+        transmit.write(answer, at: sent)
+        sent &+= 1
+        answered &+= 1
       }
     }
-    if sent > 0 { transmit.submit(sent) }
-    if dropped > 0 { fill.submit(dropped) }
-    if _slowPath(held > 0) { hold(descriptors, count, now) }
-    counters.add(UInt64(count), to: .received)
+    transmit.submit(sent)
+    fill.submit(dropped)
     counters.add(UInt64(sent &- answered), to: .forwarded)
-    if _slowPath(answered > 0) { counters.add(UInt64(answered), to: .answered) }
+    counters.add(UInt64(answered), to: .answered)
     counters.add(UInt64(dropped), to: .dropped)
-    counters.add(1, to: .batches)
+    if held { hold(descriptors, from: first, to: end, now) }
   }
 
   /// Puts the held frames of a batch into the pen, each counted; the oldest make room if need be.
-  @inline(never)
   private mutating func hold(
-    _ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32, _ now: Tick
+    _ descriptors: UnsafePointer<FrameDescriptor>, from first: Int, to end: Int, _ now: Tick
   ) {
-    for index in 0..<Int(count) where verdicts[index] == .hold {
+    for index in first..<end where verdicts[index] == .hold {
       counters.add(1, to: .held)
       if pen.isFull { giveUpOldest(1, .fragmentPenFull) }
       pen.admit(descriptors[index], now: now)
@@ -166,8 +182,7 @@ public struct WorkerLoop: ~Copyable {
         pen.move(place, to: kept)
         kept &+= 1
       } else if verdicts[place].isForward {
-        transmit.write(
-          FrameDescriptor(address: descriptor.address, length: descriptor.length), at: sent)
+        send(descriptor, at: sent)
         sent &+= 1
       } else {
         fill.write(chunk(of: descriptor.address), at: dropped)
@@ -203,12 +218,19 @@ public struct WorkerLoop: ~Copyable {
     let batch = completion.peek(.max)
     guard batch.count > 0 else { return }
     _ = fill.reserve(batch.count)
-    for index in 0..<batch.count {
+    var index: UInt32 = 0
+    while index < batch.count {
       fill.write(chunk(of: batch.entries[Int(index)]), at: index)
+      index &+= 1
     }
     fill.submit(batch.count)
     completion.release(batch.count)
     counters.add(UInt64(batch.count), to: .completed)
+  }
+
+  /// Puts a received packet into the transmit ring, where options have another meaning.
+  @inline(__always) private func send(_ packet: FrameDescriptor, at offset: UInt32) {
+    transmit.write(FrameDescriptor(address: packet.address, length: packet.length), at: offset)
   }
 
   /// The address of the frame in which `address` lies.

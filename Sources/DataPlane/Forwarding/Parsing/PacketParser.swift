@@ -57,12 +57,17 @@ enum PacketParser {
   /// RFC 8200 §4.5.
   static let fragmentHeader: UInt8 = 44
   private static let vlanTagBytes = 4
+  /// Ethernet, IP without options, TCP. UDP packets that are shorter than TCP's header are not
+  /// plain, so that one comparison guards all.
+  private static let leastPlainIPv4Bytes = 14 + 20 + 20
+  private static let leastPlainIPv6Bytes = 14 + 40 + 20
   private static let maximumVLANTags = 2
   /// Extension headers before the transport header (RFC 8200 §4.1 has four in use); the eBPF
   /// program walks as many.
   private static let maximumExtensionHeaders = 8
 
   /// Where the network header starts behind at most two VLAN tags, and its type; nil if truncated.
+  @inline(__always)
   static func networkHeader(_ frame: RawSpan) -> (offset: Int, type: EtherType)? {
     var offset = ethernetBytes
     for tags in 0...maximumVLANTags {
@@ -73,6 +78,26 @@ enum PacketParser {
       offset += vlanTagBytes
     }
     return nil
+  }
+
+  /// A whole UDP or TCP packet without options right behind the Ethernet header, which nearly all
+  /// are; nil for any other, of which `ipv4` says what it is.
+  @inline(__always)
+  static func plainIPv4(_ frame: RawSpan) -> IPv4Fields? {
+    guard _fastPath(frame.byteCount >= leastPlainIPv4Bytes) else { return nil }
+    let ipBytes = Int(frame.uint16(at: 16))
+    guard
+      // The EtherType, version 4, five words of header.
+      _fastPath(frame.uint32(at: 12) & 0xffff_ff00 == 0x0800_4500),
+      _fastPath(ipBytes <= frame.byteCount &- ethernetBytes),
+      // MF and the fragment offset; DF may be set.
+      _fastPath(frame.uint16(at: 20) & 0x3fff == 0),
+      let transport = transport(
+        frame, at: 34, bytes: ipBytes &- 20, ipProtocol: frame.uint8(at: 23), ipBytes: ipBytes
+      ).fields
+    else { return nil }
+    return IPv4Fields(
+      source: frame.uint32(at: 26), destination: frame.uint32(at: 30), transport: transport)
   }
 
   /// RFC 791. `offset` is at most 22.
@@ -99,6 +124,27 @@ enum PacketParser {
       IPv4Fields(
         source: frame.uint32(at: offset &+ 12), destination: frame.uint32(at: offset &+ 16),
         transport: transport))
+  }
+
+  /// A whole UDP or TCP packet right behind the Ethernet header and the IPv6 header; nil for any
+  /// other, of which `ipv6` says what it is.
+  @inline(__always)
+  static func plainIPv6(_ frame: RawSpan) -> IPv6Fields? {
+    guard _fastPath(frame.byteCount >= leastPlainIPv6Bytes) else { return nil }
+    let payloadBytes = Int(frame.uint16(at: 18))
+    guard
+      _fastPath(frame.uint16(at: 12) == EtherType.ipv6.rawValue),
+      _fastPath(frame.uint8(at: 14) &>> 4 == 6),
+      _fastPath(payloadBytes <= frame.byteCount &- ethernetBytes &- 40),
+      let transport = transport(
+        frame, at: 54, bytes: payloadBytes, ipProtocol: frame.uint8(at: 20),
+        ipBytes: payloadBytes &+ 40
+      ).fields
+    else { return nil }
+    return IPv6Fields(
+      sourceHigh: frame.uint64(at: 22), sourceLow: frame.uint64(at: 30),
+      destinationHigh: frame.uint64(at: 38), destinationLow: frame.uint64(at: 46),
+      transport: transport)
   }
 
   /// RFC 8200. `offset` is at most 22.
