@@ -102,12 +102,12 @@ final class ClientHandler: ChannelInboundHandler {
     deadline = channel.eventLoop.scheduleTask(in: limits.answerTime) {
       channel.close(promise: nil)
     }
-    let head = HTTPResponseHead(
-      version: .http1_1, status: response.status,
-      headers: [
-        "Content-Type": response.contentType, "Content-Length": String(response.body.count),
-        "Connection": "close",
-      ])
+    var headers: HTTPHeaders = [
+      "Content-Type": response.contentType, "Content-Length": String(response.body.count),
+      "Connection": "close",
+    ]
+    if let next = response.next { headers.add(name: "Martinet-Next", value: String(next)) }
+    let head = HTTPResponseHead(version: .http1_1, status: response.status, headers: headers)
     channel.write(HTTPServerResponsePart.head(head), promise: nil)
     channel.write(
       HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(data: response.body))), promise: nil)

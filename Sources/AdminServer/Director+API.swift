@@ -67,7 +67,7 @@ extension Problem {
     let status: Int =
       switch error {
       case .serviceExists, .realServerExists, .portsOverlap: 409
-      case .noSuchService, .noSuchRealServer, .noSuchPorts: 404
+      case .noSuchService, .noSuchRealServer, .noSuchPorts, .unknownRealServer: 404
       case .tooManyServices, .tooManyRealServers, .tooManyVIPs: 507
       case .system: 500
       default: 422
@@ -141,6 +141,15 @@ extension Timeouts {
   }
 }
 
+extension ConnectionFilter {
+  init(_ query: ConnectionQuery) {
+    self.init(
+      service: query.service, realServer: query.realServer, clients: query.clients,
+      states: Set(ConnectionStatus.State.all.filter { query.states.contains($0.name) }),
+      idleSeconds: query.idleAtLeast...query.idleAtMost)
+  }
+}
+
 extension ConnectionPageReport {
   init(_ page: ConnectionPage) {
     self.init(
@@ -150,7 +159,8 @@ extension ConnectionPageReport {
           clientAddress: connection.clientAddress, clientPort: connection.clientPort,
           realServer: RealServerAddress(
             address: connection.realServerAddress, port: connection.realServerPort),
-          state: connection.state.name, remainingSeconds: connection.remainingSeconds)
+          state: connection.state.name, remainingSeconds: connection.remainingSeconds,
+          idleSeconds: connection.idleSeconds)
       }, next: page.next?.rawValue)
   }
 }

@@ -10,6 +10,8 @@ struct Request: Sendable {
   let path: [String]
   /// The query's fields; the last of equals counts.
   let query: [String: String]
+  /// Whether comma-separated values are asked for.
+  let acceptsCSV: Bool
   let body: Data
 
   init(head: HTTPRequestHead, body: Data) {
@@ -22,6 +24,7 @@ struct Request: Sendable {
       query[Self.decoded(pair[0])] = pair.count == 2 ? Self.decoded(pair[1]) : ""
     }
     self.query = query
+    acceptsCSV = head.headers["Accept"].contains { $0.contains("text/csv") }
     self.body = body
   }
 
@@ -36,6 +39,8 @@ struct Request: Sendable {
 struct Response: Sendable {
   let status: HTTPResponseStatus
   let contentType: String
+  /// What the header field `Martinet-Next` says; nil for none.
+  var next: UInt64?
   let body: Data
 
   init(_ status: HTTPResponseStatus = .ok, _ document: some Encodable) throws {
@@ -51,6 +56,26 @@ struct Response: Sendable {
     status = .ok
     contentType = MetricsText.contentType
     body = Data(metrics.utf8)
+  }
+
+  /// A page of connections as JSON, or as rows of `ConnectionReport`.
+  init(_ page: ConnectionPageReport, asCSV: Bool) {
+    status = .ok
+    var octets: [UInt8] = []
+    if asCSV {
+      contentType = "text/csv; header=absent"
+      for connection in page.connections { octets += connection.row }
+      next = page.next
+    } else {
+      contentType = "application/json"
+      octets += "{\"connections\":[".utf8
+      for (index, connection) in page.connections.enumerated() {
+        if index > 0 { octets += ",".utf8 }
+        octets += connection.json
+      }
+      octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}\n".utf8
+    }
+    body = Data(octets)
   }
 
   /// Done, and nothing to say.

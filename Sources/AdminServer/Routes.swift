@@ -7,8 +7,8 @@ import NIOHTTP1
 
 /// What each path and method means to the director.
 struct Routes: Sendable {
-  /// Connections in an answer at most.
-  private static let pageLimit = 1000
+  /// Connections in an answer where none says how many.
+  private static let usualPage = 1000
 
   let director: Director
   /// nil where the director was started without a file.
@@ -27,6 +27,8 @@ struct Routes: Sendable {
       return Response(problem)
     } catch let error as DirectorError {
       return Response(Problem(error))
+    } catch let error as QueryError {
+      return Response(.badRequest, error.description)
     } catch let error as DecodingError {
       return Response(.badRequest, error.sentence)
     } catch {
@@ -52,6 +54,8 @@ struct Routes: Sendable {
     case ("timeouts", true): return try await timeouts(request)
     case ("zero", true): return try await zero(request, nil)
     case ("connections", true): return try await connections(request)
+    case ("connections", false) where Array(rest) == ["count"]:
+      return try await connectionCount(request)
     case ("queues", true):
       guard request.method == .GET else { throw notAllowed }
       return try Response(.ok, await director.queues().map(QueueReport.init))
@@ -182,14 +186,32 @@ struct Routes: Sendable {
   }
 
   private func connections(_ request: Request) async throws -> Response {
-    guard request.method == .GET else { throw notAllowed }
-    let from = try number(request.query["from"]).map(ConnectionPosition.init)
-    let limit = try number(request.query["limit"]) ?? UInt64(Self.pageLimit)
-    guard (1...UInt64(Self.pageLimit)).contains(limit) else {
-      throw Problem(.badRequest, "limit is out of range: give 1 to \(Self.pageLimit)")
+    let (listing, from, rest) = try await listing(request)
+    let limit = try number(rest["limit"]) ?? UInt64(Self.usualPage)
+    let largest = UInt64(ControlClient.connectionLimit)
+    guard (1...largest).contains(limit) else {
+      throw Problem(.badRequest, "limit is out of range: give 1 to \(largest)")
     }
-    let page = await director.connections(from: from, limit: Int(limit))
-    return try Response(.ok, ConnectionPageReport(page))
+    let page = ConnectionPageReport(listing.page(from: from, limit: Int(limit)))
+    return Response(page, asCSV: request.acceptsCSV)
+  }
+
+  private func connectionCount(_ request: Request) async throws -> Response {
+    let (listing, from, _) = try await listing(request)
+    let (count, next) = listing.count(from: from)
+    return try Response(.ok, ConnectionCountReport(connections: count, next: next?.rawValue))
+  }
+
+  /// What the query asks for, from where, and the fields that say neither.
+  private func listing(
+    _ request: Request
+  ) async throws -> (ConnectionListing, ConnectionPosition?, rest: [String: String]) {
+    guard request.method == .GET else { throw notAllowed }
+    let isPaging = { (name: String) in name == "from" || name == "limit" }
+    let paging = request.query.filter { isPaging($0.key) }
+    let query = try ConnectionQuery(fields: request.query.filter { !isPaging($0.key) })
+    let from = try number(paging["from"]).map(ConnectionPosition.init)
+    return (try await director.connectionListing(ConnectionFilter(query)), from, paging)
   }
 
   private func number(_ text: String?) throws -> UInt64? {

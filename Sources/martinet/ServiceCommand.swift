@@ -3,7 +3,6 @@ import AdminAPI
 import ArgumentParser
 import ControlPlane
 import DataPlane
-import Foundation
 
 /// `martinet service`: what ipvsadm has no words for.
 struct ServiceCommand: ParsableCommand {
@@ -11,42 +10,10 @@ struct ServiceCommand: ParsableCommand {
     commandName: "service", abstract: "Show and change the policies of virtual services.",
     subcommands: [Show.self, Set.self])
 
-  struct Named: ParsableArguments {
-    @Option(
-      name: [.customShort("t"), .customLong("tcp-service")],
-      help: ArgumentHelp("A TCP service, as ipvsadm takes it.", valueName: "VIP:port"))
-    var tcp: String?
-
-    @Option(
-      name: [.customShort("u"), .customLong("udp-service")],
-      help: ArgumentHelp("A UDP service.", valueName: "VIP:port"))
-    var udp: String?
-
-    func validate() throws {
-      if tcp != nil && udp != nil {
-        throw ValidationError("-t and -u exclude each other: give one service")
-      }
-      _ = try key
-    }
-
-    /// nil where no service is named.
-    var key: VirtualServiceKey? {
-      get throws {
-        guard let text = tcp ?? udp else { return nil }
-        guard
-          let key = VirtualServiceKey(hostAndPort: text, ipProtocol: tcp == nil ? .udp : .tcp)
-        else {
-          throw ValidationError("'\(text)' is no service: give VIP:port, as 192.0.2.1:80")
-        }
-        return key
-      }
-    }
-  }
-
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Print the policies of one service, or of all.")
-    @OptionGroup var service: Named
+    @OptionGroup var service: NamedService
     @OptionGroup var control: ControlOption
 
     @Flag(help: "Print JSON.")
@@ -66,7 +33,7 @@ struct ServiceCommand: ParsableCommand {
   struct Set: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Change policies of a service; those not named stay.")
-    @OptionGroup var service: Named
+    @OptionGroup var service: NamedService
     @OptionGroup var control: ControlOption
 
     @Option(
@@ -95,7 +62,9 @@ struct ServiceCommand: ParsableCommand {
     }
 
     func validate() throws {
-      if try service.key == nil { throw ValidationError("no service: give -t or -u VIP:port") }
+      if try service.key == nil {
+        throw ValidationError("no service: give -t VIP:port, -u, --sctp-service or -f")
+      }
       if change == ServicePolicyChange() {
         throw ValidationError(
           "nothing to set: give --removal, --stray, --ttl or --quiescent-clients")

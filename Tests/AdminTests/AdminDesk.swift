@@ -24,9 +24,10 @@ struct AdminDesk: Sendable {
 
   /// Serves while `body` runs.
   static func serve(
-    limits: ClientLimits = .init(), _ body: (AdminDesk) async throws -> Void
+    limits: ClientLimits = .init(), plane: InProcessPlane? = nil,
+    _ body: (AdminDesk) async throws -> Void
   ) async throws {
-    let plane = try InProcessPlane()
+    let plane = try plane ?? InProcessPlane()
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let desk = AdminDesk(
       plane: plane,

@@ -5,7 +5,7 @@ import Testing
 /// The executable under both its names, over a real control socket.
 @Suite struct ProgramTests {
   /// `martinet` as built beside the tests.
-  private static let executable = URL(
+  static let executable = URL(
     filePath: try! FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
   ).deletingLastPathComponent().appending(path: "martinet")
 
@@ -18,7 +18,7 @@ import Testing
     return link
   }
 
-  private func run(
+  static func run(
     _ executable: URL, _ arguments: [String], control: String? = nil, input: String = ""
   ) async -> AdminDesk.Outcome {
     await onThread {
@@ -41,6 +41,12 @@ import Testing
       outcome.exitCode = process.terminationStatus
       return outcome
     }
+  }
+
+  private func run(
+    _ executable: URL, _ arguments: [String], control: String? = nil, input: String = ""
+  ) async -> AdminDesk.Outcome {
+    await Self.run(executable, arguments, control: control, input: input)
   }
 
   @Test func underTheNameOfIpvsadm() async throws {
@@ -137,8 +143,15 @@ import Testing
       #expect(await run("service show --json").output.contains(#""ttl" : "one""#))
       #expect(await run("service show -u 192.168.1.149:80").complaint.contains("no service UDP"))
       #expect(await run("service set \(web)").complaint.contains("give --removal, --stray"))
-      #expect(await run("service set --ttl one").complaint.contains("give -t or -u VIP:port"))
+      #expect(await run("service set --ttl one").complaint.contains("give -t VIP:port"))
       #expect(await run("service show -t nonsense").complaint.contains("is no service"))
+      #expect(await run("ipvsadm -A -f 7 -6 -s rr") == .init())
+      #expect(await run("service set -f 7 --ttl one").complaint.contains("no service FWM 7"))
+      #expect(await run("service set -f 7 -6 --ttl one") == .init())
+      #expect(await run("service show -f 7 -6").output.contains("FWM  7 IPv6"))
+      #expect(await run("service show -f 0").complaint.contains("is no mark"))
+      #expect(await run("service show -6").complaint.contains("goes with -f"))
+      #expect(await run("service show \(web) -f 7").complaint.contains("give one service"))
       let refused = await run("service set \(web) --ttl two")
       #expect(refused.complaint.contains("'preserve', 'decrement' or 'one'"))
     }

@@ -91,8 +91,16 @@ import Testing
       ("PATCH /v1/timeouts", #"{"tcp":4000000000,"tcpFin":0,"udp":0}"#, 422, "out of range"),
       ("GET /v1/connections", "", 200, #"{"connections":[]}"#),
       ("GET /v1/connections?from=18446744073709551615&limit=1", "", 200, #""connections":[]"#),
-      ("GET /v1/connections?limit=0", "", 400, "give 1 to 1000"),
-      ("GET /v1/connections?limit=1001", "", 400, "give 1 to 1000"),
+      ("GET /v1/connections?limit=0", "", 400, "give 1 to 10000"),
+      ("GET /v1/connections?limit=10001", "", 400, "give 1 to 10000"),
+      ("GET /v1/connections/count", "", 200, #"{"connections":0}"#),
+      ("GET /v1/connections/count?from=x", "", 400, "not a number"),
+      ("POST /v1/connections/count", "", 405, ""), ("GET /v1/connections/x", "", 404, ""),
+      ("GET /v1/connections?clinet=10.0.0.1", "", 400, "there is no field clinet: give from,"),
+      ("GET /v1/connections?client=10.0.0.0%2F33", "", 400, "is no prefix: give one as"),
+      ("GET /v1/connections?state=TCP", "", 400, "is no state: give some of ASSURED C-ECHOED "),
+      ("GET /v1/connections?service=tcp/192.168.1.149/80", "", 404, "there is no service TCP"),
+      ("GET /v1/connections?real-server=192.168.1.151", "", 404, "no service has a real server"),
       ("GET /v1/connections?from=x", "", 400, "not a number"),
     ])
   }

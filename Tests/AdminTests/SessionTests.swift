@@ -166,37 +166,4 @@ import Testing
       #expect(await desk.ipvsadm("-Ln").output.contains("Route   1      2          0         \n"))
     }
   }
-
-  @Test func connectionsComeInPages() async throws {
-    try await AdminDesk.serve { desk in
-      #expect(await desk.ipvsadm("-A -u 192.168.1.149:53 -s rr").exitCode == 0)
-      #expect(await desk.ipvsadm("-a -u 192.168.1.149:53 -r 192.168.1.151").exitCode == 0)
-      let query = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149").with {
-        $0.ipProtocol = .udp
-        $0.destinationPort = Port(53)
-      }
-      for port in UInt16(1)...500 {
-        #expect(desk.plane.forward(query.with { $0.sourcePort = Port(port) }).verdict.isForward)
-      }
-      let recorded = desk.plane.views.reduce(0) { $0 + Int($1.ipv4Connections) }
-      #expect(recorded > 450)
-      let socketPath = desk.socketPath
-      let pages = await onThread {
-        var pages: [Int] = []
-        var target = "/v1/connections?limit=100"
-        while pages.count < 100 {
-          guard
-            let answer = RawClient.get(target, at: socketPath),
-            let page = try? JSONDecoder().decode(ConnectionPageReport.self, from: answer.content)
-          else { return pages }
-          pages.append(page.connections.count)
-          guard let next = page.next else { return pages }
-          target = "/v1/connections?limit=100&from=\(next)"
-        }
-        return pages
-      }
-      #expect(pages.reduce(0, +) == recorded && pages.count >= recorded / 100)
-      #expect(await desk.ipvsadm("-Lnc").output.split(separator: "\n").count == recorded + 2)
-    }
-  }
 }

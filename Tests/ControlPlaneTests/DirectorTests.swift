@@ -20,10 +20,11 @@ struct Desk {
   }
 
   init(
-    workers: Int = 1, neighbors: StatedNeighbors = .site(), checks: StatedChecks? = nil
+    workers: Int = 1, entries: Int = 1 << 10, neighbors: StatedNeighbors = .site(),
+    checks: StatedChecks? = nil
   ) throws {
     self.neighbors = neighbors
-    plane = try InProcessPlane(workers: workers)
+    plane = try InProcessPlane(workers: workers, entries: entries)
     let time = time
     director = Director(
       plane: plane, neighbors: neighbors, checks: checks,

@@ -67,10 +67,10 @@ import Testing
           flags == .syn && [.timeWait, .close, .finWait].contains(state)
         state = startsAnew ? .synReceived : state.next(on: event)
         #expect(desk.forward(packet.with { $0.tcpFlags = flags }).verdict == .forward(0))
-        let listed = desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now)
-        #expect(listed.connections.map(\.state) == [state], "\(number)")
+        let listed = desk.connections
+        #expect(listed.map(\.state) == [state], "\(number)")
         #expect(
-          listed.connections.map(\.remainingMilliseconds)
+          listed.map(\.remainingMilliseconds)
             == [Int32(ConnectionTimeouts.lvs[state]) * 1000])
       }
     }

@@ -110,7 +110,7 @@ import Testing
     ]
     let first = packets.map { server(desk, $0) }
     #expect(first == [2, 1, 2, 1] && packets.map { server(desk, $0) } == first)
-    let listed = desk.view.connections(from: .init(), limit: 10, now: desk.now).connections
+    let listed = desk.connections
     #expect(
       Set(listed.map { "\($0.vip) \($0.destinationPort.rawValue)" })
         == ["0 80", "0 81", "1 53", "2 53"])

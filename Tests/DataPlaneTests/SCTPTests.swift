@@ -31,8 +31,7 @@ import Testing
   }
 
   private func state(_ desk: ForwarderDesk) -> ConnectionState? {
-    desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now).connections.first?
-      .state
+    desk.connections.first?.state
   }
 
   /// `sctp_conn_schedule` with `sloppy_sctp` off: a first chunk INIT, and no other.
@@ -162,10 +161,10 @@ import Testing
         state = beginsAnew ? .sctpInit1 : state.next(on: .sctp(chunks[event]))
         #expect(desk.forward(Self.packet(sctpChunk(types[event]))).verdict == .forward(0))
         desk.advance(seconds: 1)
-        let listed = desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now)
-        #expect(listed.connections.map(\.state) == [state], "\(number)")
+        let listed = desk.connections
+        #expect(listed.map(\.state) == [state], "\(number)")
         #expect(
-          listed.connections.map(\.remainingMilliseconds)
+          listed.map(\.remainingMilliseconds)
             == [Int32(ConnectionTimeouts.lvs[state] - 1) * 1000])
       }
     }

@@ -14,14 +14,15 @@ public final class ForwarderDesk {
 
   /// `templates` and `localities`: those of all desks; this one's own if nil.
   public init(
-    entries: Int = 1 << 10, seed: UInt64 = 1, now: Tick = Tick(rawValue: 1000),
-    templates: Templates? = nil, localities: Localities? = nil, sweepsTemplates: Bool = true
+    entries: Int = 1 << 10, ipv4Entries: Int? = nil, seed: UInt64 = 1,
+    now: Tick = Tick(rawValue: 1000), templates: Templates? = nil, localities: Localities? = nil,
+    sweepsTemplates: Bool = true
   ) throws {
     var generator = Seed(seed)
     self.now = now
     forwarder = try Forwarder(
       ForwarderConfiguration(
-        ipv4Entries: entries, ipv6Entries: entries, templateEntries: entries,
+        ipv4Entries: ipv4Entries ?? entries, ipv6Entries: entries, templateEntries: entries,
         hashKey: HashKey(using: &generator)),
       templates: templates, localities: localities, sweepsTemplates: sweepsTemplates, now: now)
     frames = .allocate(byteCount: frameBytes * capacity, alignment: 64)
@@ -30,6 +31,16 @@ public final class ForwarderDesk {
   deinit { frames.deallocate() }
 
   public var view: ForwarderView { forwarder.view }
+
+  /// All that the table lists.
+  public var connections: [ConnectionDescription] {
+    var connections: [ConnectionDescription] = []
+    _ = view.forEachConnection(from: 0, to: .max, now: now) {
+      connections.append($0)
+      return true
+    }
+    return connections
+  }
 
   public func adopt(_ specification: SnapshotSpecification) throws {
     generation += 1
@@ -68,6 +79,20 @@ public final class ForwarderDesk {
       }
     }
     return verdicts
+  }
+
+  /// One batch: the frame of a plain IPv4 packet, from up to 64 client addresses. Returns how many
+  /// were forwarded.
+  public func forward(_ packet: [UInt8], from clients: Range<UInt32>) -> Int {
+    let descriptors = clients.enumerated().map { index, client in
+      let frame = frames + index * frameBytes
+      packet.withUnsafeBytes { frame.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+      // The source address of RFC 791 §3.1, behind 14 octets of Ethernet; its checksum is left as
+      // it was, which a director does not look at.
+      frame.storeBytes(of: client.bigEndian, toByteOffset: 14 + 12, as: UInt32.self)
+      return FrameDescriptor(address: UInt64(index * frameBytes), length: UInt32(packet.count))
+    }
+    return forward(descriptors).count { $0.isForward }
   }
 
   public func forward(_ packet: PacketBuilder) -> (verdict: Verdict, frame: [UInt8]) {

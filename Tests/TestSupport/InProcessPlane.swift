@@ -14,12 +14,14 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   private let ownMACAddress = Mutex(MACAddress.director)
   private let openedPorts = Mutex<Set<VirtualPorts>>([])
 
-  public init(workers: Int = 1, entries: Int = 1 << 10) throws {
+  /// - Parameter ipv4Entries: as many as `entries` if nil.
+  public init(workers: Int = 1, entries: Int = 1 << 10, ipv4Entries: Int? = nil) throws {
     let templates = try Templates(entries: entries)
     let localities = try Localities()
     desks = try (0..<workers).map {
       try ForwarderDesk(
-        entries: entries, now: .now(), templates: templates, localities: localities,
+        entries: entries, ipv4Entries: ipv4Entries, now: .now(), templates: templates,
+        localities: localities,
         sweepsTemplates: $0 == 0)
     }
     self.templates = templates

@@ -14,6 +14,8 @@ public struct ControlClient: Sendable {
 
   /// Commands that one request may carry; a longer list goes in several.
   public static let commandLimit = 1000
+  /// Connections that one page may have.
+  public static let connectionLimit = 10_000
 
   private let socket: ControlSocket
 
@@ -38,8 +40,7 @@ public struct ControlClient: Sendable {
   public func table() throws(ControlError) -> TableReport { try request("GET", "/v1/services") }
 
   public func service(_ key: VirtualServiceKey) throws(ControlError) -> ServiceReport {
-    try request(
-      "GET", "/v1/services/\(key.path)")
+    try request("GET", "/v1/services/\(key.path)")
   }
 
   /// All health checks, in the order they came.
@@ -53,9 +54,18 @@ public struct ControlClient: Sendable {
 
   public func timeouts() throws(ControlError) -> Timeouts { try request("GET", "/v1/timeouts") }
 
-  /// A page of the connection tables; `from` is `next` of the page before.
-  public func connections(from: UInt64?) throws(ControlError) -> ConnectionPageReport {
-    try request("GET", "/v1/connections" + (from.map { "?from=\($0)" } ?? ""))
+  /// A page of connections; `from` is `next` of the page before.
+  public func connections(
+    _ query: ConnectionQuery = ConnectionQuery(), from: UInt64? = nil, limit: Int = connectionLimit
+  ) throws(ControlError) -> ConnectionPageReport {
+    var fields = query.fields
+    fields["limit"] = String(limit)
+    let answer = try exchange("GET", target("/v1/connections", fields, from), accept: "text/csv")
+    let next = answer.headers["martinet-next"]
+    guard let connections = ConnectionReport.reports(rows: [UInt8](answer.content)),
+      next == nil || UInt64(next!) != nil
+    else { throw .unintelligible(socketPath: socket.path) }
+    return ConnectionPageReport(connections: connections, next: next.flatMap { UInt64($0) })
   }
 
   /// Has the daemon load its configuration file, or say what that would do.
@@ -91,16 +101,39 @@ public struct ControlClient: Sendable {
   /// The answer that has no content.
   private struct Nothing: Decodable {}
 
-  private func request<Answer: Decodable>(
+  /// How many connections a part of the tables has; `from` is `next` of the part before.
+  public func connectionCount(
+    _ query: ConnectionQuery = ConnectionQuery(), from: UInt64? = nil
+  ) throws(ControlError) -> ConnectionCountReport {
+    try request("GET", target("/v1/connections/count", query.fields, from))
+  }
+
+  private func target(_ path: String, _ fields: [String: String], _ from: UInt64?) -> String {
+    var fields = fields
+    fields["from"] = from.map { String($0) }
+    let query = fields.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    return query.isEmpty ? path : path + "?" + query.joined(separator: "&")
+  }
+
+  private func exchange(
+    _ method: String, _ target: String, accept: String = "application/json", body: Data? = nil
+  ) throws(ControlError) -> ControlSocket.Answer {
+    let answer = try socket.exchange(method, target, accept: accept, body: body)
+    guard answer.status / 100 == 2 else {
+      throw (try? JSONDecoder().decode(Problem.self, from: answer.content))
+        .map(ControlError.refused) ?? .unintelligible(socketPath: socket.path)
+    }
+    return answer
+  }
+
+  private func request<Document: Decodable>(
     _ method: String, _ path: String, _ body: (any Encodable)? = nil
-  ) throws(ControlError) -> Answer {
+  ) throws(ControlError) -> Document {
     do {
-      let (status, content) = try socket.exchange(
-        method, path, body: body.map { try JSONEncoder().encode($0) })
-      guard status / 100 == 2 else {
-        throw ControlError.refused(try JSONDecoder().decode(Problem.self, from: content))
-      }
-      return try JSONDecoder().decode(Answer.self, from: status == 204 ? Data("{}".utf8) : content)
+      let body = try body.map { try JSONEncoder().encode($0) }
+      let answer = try exchange(method, path, body: body)
+      let content = answer.status == 204 ? Data("{}".utf8) : answer.content
+      return try JSONDecoder().decode(Document.self, from: content)
     } catch let error as ControlError {
       throw error
     } catch {

@@ -9,13 +9,22 @@ struct ControlSocket: Sendable {
   let path: String
   let timeoutSeconds: Int
 
+  struct Answer {
+    let status: Int
+    /// By their names in lower case.
+    let headers: [String: String]
+    let content: Data
+  }
+
+  /// - Parameter accept: the media type that is asked for.
   func exchange(
-    _ method: String, _ target: String, body: Data?
-  ) throws(ControlError) -> (status: Int, content: Data) {
+    _ method: String, _ target: String, accept: String = "application/json", body: Data? = nil
+  ) throws(ControlError) -> Answer {
     let descriptor = try connected()
     defer { close(descriptor) }
     let deadline = Date(timeIntervalSinceNow: TimeInterval(timeoutSeconds))
     var head = "\(method) \(target) HTTP/1.1\r\nHost: martinet\r\nConnection: close\r\n"
+    head += "Accept: \(accept)\r\n"
     if let body {
       head += "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n"
     }
@@ -85,22 +94,23 @@ struct ControlSocket: Sendable {
   }
 
   /// The daemon always says how long its content is, so a part is told from the whole.
-  private func parse(_ answer: Data) throws(ControlError) -> (status: Int, content: Data) {
+  private func parse(_ answer: Data) throws(ControlError) -> Answer {
     guard let end = answer.range(of: Data("\r\n\r\n".utf8)) else {
       throw .unintelligible(socketPath: path)
     }
     let lines = String(decoding: answer[..<end.lowerBound], as: UTF8.self).split(separator: "\r\n")
     let words = lines.first?.split(separator: " ") ?? []
-    let lengths = lines.dropFirst().compactMap { line -> Int? in
+    let fields = lines.dropFirst().compactMap { line -> (String, String)? in
       let field = line.split(separator: ":", maxSplits: 1)
-      guard field.count == 2, field[0].lowercased() == "content-length" else { return nil }
-      return Int(field[1].drop { $0 == " " })
+      guard field.count == 2 else { return nil }
+      return (field[0].lowercased(), String(field[1].drop { $0 == " " }))
     }
+    let headers = Dictionary(fields) { first, _ in first }
     let content = answer[end.upperBound...]
     guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]),
-      lengths == [content.count]
+      headers["content-length"] == String(content.count)
     else { throw .unintelligible(socketPath: path) }
-    return (status, Data(content))
+    return Answer(status: status, headers: headers, content: Data(content))
   }
 
   private func describe(_ code: Int32) -> String { String(cString: strerror(code)) }

@@ -68,7 +68,7 @@ public struct Ipvsadm: Sendable {
     case .services(let key?, let columns, let isSorted):
       write(text.services([try client.service(key)], columns: columns, isSorted: isSorted))
     case .connections(let hasEngines):
-      var page = try client.connections(from: nil)
+      var page = try client.connections()
       write(TableText.connectionTitle(hasEngines: hasEngines))
       while true {
         write(page.connections.map(text.connection).joined())

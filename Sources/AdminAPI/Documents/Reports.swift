@@ -112,46 +112,6 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   }
 }
 
-/// One entry of the connection tables, or of the clients that persistent services remember: these
-/// have a client port of 0 and the state `NONE`, or `ASSURED` once a connection was established.
-public struct ConnectionReport: Hashable, Sendable, Codable {
-  public var service: VirtualServiceKey
-  /// What the client addressed: one port where the service has many.
-  public var virtual: VirtualServiceKey
-  public var clientAddress: IPAddress
-  public var clientPort: Port
-  public var realServer: RealServerAddress
-  /// The state's word as in `ipvsadm -Lc`: `ESTABLISHED`, `FIN_WAIT`, …
-  public var state: String
-  /// Until the entry expires if no packet comes.
-  public var remainingSeconds: UInt32
-
-  public init(
-    service: VirtualServiceKey, virtual: VirtualServiceKey, clientAddress: IPAddress,
-    clientPort: Port, realServer: RealServerAddress, state: String, remainingSeconds: UInt32
-  ) {
-    self.service = service
-    self.virtual = virtual
-    self.clientAddress = clientAddress
-    self.clientPort = clientPort
-    self.realServer = realServer
-    self.state = state
-    self.remainingSeconds = remainingSeconds
-  }
-}
-
-/// A bounded part of the connection tables.
-public struct ConnectionPageReport: Hashable, Sendable, Codable {
-  public var connections: [ConnectionReport]
-  /// What to give as `from` to get the next page; nil after the last.
-  public var next: UInt64?
-
-  public init(connections: [ConnectionReport], next: UInt64?) {
-    self.connections = connections
-    self.next = next
-  }
-}
-
 /// What came of a list of commands: each is carried out whether or not those before it were
 /// refused, as `ipvsadm -R` does with its lines.
 public struct CommandsReport: Hashable, Sendable, Codable {

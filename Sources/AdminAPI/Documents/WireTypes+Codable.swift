@@ -224,7 +224,7 @@ extension IPAddress {
 
 extension VirtualServiceKey {
   /// Its name in the API's paths: `tcp/192.0.2.1/80`, `mark/1/4`.
-  var path: String {
+  public var path: String {
     mark.map { "mark/\($0.rawValue)/\(address.version)" }
       ?? "\(ipProtocol.serviceProtocol)/\(address)/\(port.rawValue)"
   }

@@ -55,14 +55,3 @@ struct HostAndPort: Equatable {
     number(text, in: 0...65_535).map { Port(UInt16($0)) } ?? names.port(String(text), ipProtocol)
   }
 }
-
-extension VirtualServiceKey {
-  /// What ipvsadm takes after `-t` and `-u`, with its port; nil where the text is nothing of the
-  /// kind.
-  public init?(hostAndPort text: String, ipProtocol: IPProtocol, names: NameService = .system) {
-    guard let server = HostAndPort(text, ipProtocol: ipProtocol, names: names),
-      let port = server.port
-    else { return nil }
-    self.init(address: server.address, ipProtocol: ipProtocol, port: port)
-  }
-}

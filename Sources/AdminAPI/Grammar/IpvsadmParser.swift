@@ -29,6 +29,14 @@ public struct IpvsadmParser: Sendable {
     }
   }
 
+  /// The service that words such as `-t 192.0.2.1:80` or `-f 1 -6` name.
+  public func service(_ words: [String]) throws(UsageError) -> VirtualServiceKey {
+    guard case .change(.zero(let key?)) = try parseOptions(["-Z"] + words) else {
+      throw tryHelp
+    }
+    return key
+  }
+
   private func parseOptions(_ arguments: [String]) throws(UsageError) -> Invocation {
     if arguments.isEmpty {
       return .list(.services(nil, columns: .configuration, isSorted: true), numeric: false)

@@ -119,13 +119,17 @@ extension Director {
         retirements[realServer.index] = .removed
       }
     }
+    return SnapshotSpecification(
+      services: services.values.map(specification), retirements: retirements,
+      egressMACAddresses: egressMACAddresses, timeouts: connectionTimeouts)
+  }
+
+  var connectionTimeouts: ConnectionTimeouts {
     var timeouts = ConnectionTimeouts.lvs
     timeouts[.established] = timeoutConfiguration.tcp
     timeouts[.finWait] = timeoutConfiguration.tcpFin
     timeouts[.udp] = timeoutConfiguration.udp
-    return SnapshotSpecification(
-      services: services.values.map(specification), retirements: retirements,
-      egressMACAddresses: egressMACAddresses, timeouts: timeouts)
+    return timeouts
   }
 
   private func specification(of service: Service) -> SnapshotSpecification.Service {

@@ -47,6 +47,8 @@ public actor Director {
   /// What happened to real servers' neighbours since the start.
   public internal(set) var neighborEvents: [NeighborChange: UInt64] = [:]
   var commit: Task<DirectorError?, Never>?
+  /// Those of the present state, once somebody has listed connections; and the `changes` it had.
+  var connectionNames: (changes: UInt64, names: ConnectionNames)?
   /// Ports whose packets come to the workers.
   var opened: Set<VirtualPorts> = []
   /// The VIPs of all services, whenever workers have begun to serve others; for one reader, who

@@ -9,6 +9,8 @@ public enum DirectorError: Error, Hashable, Sendable {
   case noSuchService(VirtualServiceKey)
   case realServerExists(IPAddress, VirtualServiceKey)
   case noSuchRealServer(IPAddress, VirtualServiceKey)
+  /// In no service.
+  case unknownRealServer(IPAddress)
   case unsupportedProtocol(VirtualServiceKey)
   case portZero(VirtualServiceKey)
   case onePacketTCP(VirtualServiceKey)
@@ -45,7 +47,7 @@ public enum DirectorError: Error, Hashable, Sendable {
     switch self {
     case .serviceExists, .realServerExists, .portsOverlap: EEXIST
     case .noSuchService: ESRCH
-    case .noSuchRealServer, .noSuchPorts: ENOENT
+    case .noSuchRealServer, .noSuchPorts, .unknownRealServer: ENOENT
     case .weightOutOfRange, .thresholdsCross: ERANGE
     case .tooManyServices, .tooManyRealServers, .tooManyVIPs: ENOMEM
     case .unsupportedProtocol: EPROTONOSUPPORT
@@ -69,6 +71,8 @@ extension DirectorError: CustomStringConvertible {
       "real server \(address) is already in service \(key): edit it instead"
     case .noSuchRealServer(let address, let key):
       "there is no real server \(address) in service \(key): add it first"
+    case .unknownRealServer(let address):
+      "no service has a real server \(address): give one that `ipvsadm -Ln` lists"
     case .unsupportedProtocol(let key):
       "\(key) cannot be served: services are of TCP, UDP or SCTP, marks of TCP or UDP"
     case .portZero(let key):

@@ -109,6 +109,9 @@ public struct ConnectionStatus: Hashable, Sendable {
     /// A client of a persistent service; assured where a connection of it was established.
     case template(isAssured: Bool)
 
+    public static let all =
+      ConnectionState.allCases.map(connection) + [false, true].map(template)
+
     /// The word in the state column.
     public var name: String {
       switch self {
@@ -128,11 +131,14 @@ public struct ConnectionStatus: Hashable, Sendable {
   public var state: State
   /// Until the entry expires if no packet comes.
   public var remainingSeconds: UInt32
+  /// Since the last packet, for a template since its last connection began: what is over of the
+  /// present timeout of the state or of the service's persistence.
+  public var idleSeconds: UInt32
 
   public init(
     service: VirtualServiceKey, virtual: VirtualServiceKey, clientAddress: IPAddress,
     clientPort: Port, realServerAddress: IPAddress, realServerPort: Port, state: State,
-    remainingSeconds: UInt32
+    remainingSeconds: UInt32, idleSeconds: UInt32
   ) {
     self.service = service
     self.virtual = virtual
@@ -142,6 +148,7 @@ public struct ConnectionStatus: Hashable, Sendable {
     self.realServerPort = realServerPort
     self.state = state
     self.remainingSeconds = remainingSeconds
+    self.idleSeconds = idleSeconds
   }
 }
 

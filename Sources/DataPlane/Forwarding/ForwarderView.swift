@@ -34,12 +34,6 @@ public struct ConnectionDescription: Sendable, Equatable {
   public var remainingMilliseconds: Int32
 }
 
-/// Where a listing of connections goes on: a line of the tables, IPv4 before IPv6.
-public struct ConnectionCursor: Sendable, Equatable {
-  public var line: Int
-  public init(line: Int = 0) { self.line = line }
-}
-
 /// What any thread may read of a `Forwarder` while it lives and works: relaxed loads that never
 /// hold it up. Figures of one moment may be a few packets apart.
 public struct ForwarderView: @unchecked Sendable {
@@ -89,70 +83,63 @@ public struct ForwarderView: @unchecked Sendable {
     return statistics
   }
 
-  /// Up to about `limit` live connections from `cursor` on; nil as the next cursor at the end.
+  /// Places for connections: IPv4 before IPv6.
+  public var records: Int { ipv4Entries + ipv6Entries }
+
+  /// Hands the live connections of the records from `first` on to `take`, until it says that this
+  /// was enough or the record before `end` was looked at. Returns where to go on.
   ///
-  /// A connection that stays through the whole listing is listed once; others may be missed.
-  public func connections(
-    from cursor: ConnectionCursor, limit: Int, now: Tick
-  ) -> (connections: [ConnectionDescription], next: ConnectionCursor?) {
-    var found: [ConnectionDescription] = []
-    var line = max(0, cursor.line)
-    let lines = ipv4.lineCount + ipv6.lineCount
-    while line < lines, found.count < limit {
-      if line < ipv4.lineCount {
-        readIPv4(ipv4.line(UInt64(line)), now, into: &found)
-      } else {
-        readIPv6(ipv6.line(UInt64(line - ipv4.lineCount)), now, into: &found)
-      }
-      line += 1
+  /// A connection stays in its record, so that one which lives through the whole listing is listed
+  /// once; one that comes or goes meanwhile may be missed.
+  public func forEachConnection(
+    from first: Int, to end: Int, now: Tick, _ take: (ConnectionDescription) -> Bool
+  ) -> Int {
+    var record = min(max(0, first), records)
+    let end = min(end, records)
+    while record < end {
+      let connection = record < ipv4Entries ? ipv4(record, now) : ipv6(record - ipv4Entries, now)
+      record += 1
+      if let connection, !take(connection) { break }
     }
-    return (found, line < lines ? ConnectionCursor(line: line) : nil)
+    return record
   }
 
-  private func readIPv4(
-    _ line: UnsafeMutableRawPointer, _ now: Tick, into found: inout [ConnectionDescription]
-  ) {
-    let keys = line.assumingMemoryBound(to: UInt64.self)
-    for slot in 0..<IPv4ConnectionTable.entriesPerLine {
-      let position = IPv4ConnectionTable.Position(key: keys + slot)
-      let key = sharedLoad(position.key)
-      let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
-      guard key != 0, sharedLoad(position.key) == key else { continue }
-      append(
-        .v4(IPv4Address(rawValue: UInt32(truncatingIfNeeded: key >> 32))),
-        transport: key & 0xffff_ffff, meta, now, to: &found)
-    }
+  private func ipv4(_ record: Int, _ now: Tick) -> ConnectionDescription? {
+    let (line, slot) = record.quotientAndRemainder(dividingBy: IPv4ConnectionTable.entriesPerLine)
+    let keys = ipv4.line(UInt64(line)).assumingMemoryBound(to: UInt64.self)
+    let position = IPv4ConnectionTable.Position(key: keys + slot)
+    let key = sharedLoad(position.key)
+    let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
+    guard key != 0, sharedLoad(position.key) == key else { return nil }
+    return describe(
+      .v4(IPv4Address(rawValue: UInt32(truncatingIfNeeded: key >> 32))),
+      transport: key & 0xffff_ffff, meta, now)
   }
 
-  private func readIPv6(
-    _ line: UnsafeMutableRawPointer, _ now: Tick, into found: inout [ConnectionDescription]
-  ) {
-    let words = line.assumingMemoryBound(to: UInt64.self)
-    for slot in 0..<IPv6ConnectionTable.entriesPerLine {
-      let position = IPv6ConnectionTable.Position(words: words + slot * 4)
-      let transport = sharedLoad(position.transport)
-      let address = IPAddress(
-        high: sharedLoad(position.words), low: sharedLoad(position.words + 1))
-      let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
-      guard transport != 0, sharedLoad(position.transport) == transport else { continue }
-      append(address, transport: transport, meta, now, to: &found)
-    }
+  private func ipv6(_ record: Int, _ now: Tick) -> ConnectionDescription? {
+    let (line, slot) = record.quotientAndRemainder(dividingBy: IPv6ConnectionTable.entriesPerLine)
+    let words = ipv6.line(UInt64(line)).assumingMemoryBound(to: UInt64.self)
+    let position = IPv6ConnectionTable.Position(words: words + slot * 4)
+    let transport = sharedLoad(position.transport)
+    let address = IPAddress(
+      high: sharedLoad(position.words), low: sharedLoad(position.words + 1))
+    let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
+    guard transport != 0, sharedLoad(position.transport) == transport else { return nil }
+    return describe(address, transport: transport, meta, now)
   }
 
-  /// `transport`: as `IPv6ConnectionKey` has it.
-  private func append(
-    _ client: IPAddress, transport: UInt64, _ meta: ConnectionMeta, _ now: Tick,
-    to found: inout [ConnectionDescription]
-  ) {
+  /// `transport`: as `IPv6ConnectionKey` has it. nil where it is over.
+  private func describe(
+    _ client: IPAddress, transport: UInt64, _ meta: ConnectionMeta, _ now: Tick
+  ) -> ConnectionDescription? {
     let remaining = meta.expiry.milliseconds(since: now)
-    guard remaining > 0, let state = ConnectionState(rawValue: meta.state) else { return }
-    found.append(
-      ConnectionDescription(
-        client: client, clientPort: Port(UInt16(truncatingIfNeeded: transport >> 16)),
-        service: ServiceIndex(rawValue: UInt16(truncatingIfNeeded: transport)),
-        destinationPort: Port(UInt16(truncatingIfNeeded: transport >> 32)),
-        vip: UInt16(truncatingIfNeeded: transport >> 48),
-        realServer: RealServerIndex(rawValue: meta.realServer), state: state,
-        remainingMilliseconds: remaining))
+    guard remaining > 0, let state = ConnectionState(rawValue: meta.state) else { return nil }
+    return ConnectionDescription(
+      client: client, clientPort: Port(UInt16(truncatingIfNeeded: transport >> 16)),
+      service: ServiceIndex(rawValue: UInt16(truncatingIfNeeded: transport)),
+      destinationPort: Port(UInt16(truncatingIfNeeded: transport >> 32)),
+      vip: UInt16(truncatingIfNeeded: transport >> 48),
+      realServer: RealServerIndex(rawValue: meta.realServer), state: state,
+      remainingMilliseconds: remaining)
   }
 }

@@ -29,21 +29,22 @@ public final class Templates: Sendable {
 
   private static let maximumEntries = 1 << 28
 
-  /// Up to about `limit` live templates from `bucket` on; nil as the next bucket at the end.
-  public func list(
-    from bucket: Int, limit: Int, now: Tick
-  ) -> (templates: [TemplateDescription], next: Int?) {
-    var found: [TemplateDescription] = []
-    var bucket = max(0, bucket)
-    while bucket < table.bucketCount, found.count < limit {
-      for entry in 0..<TemplateTable.entriesPerBucket {
-        if let description = describe(table.position(bucket: bucket, entry: entry), now) {
-          found.append(description)
-        }
-      }
-      bucket += 1
+  /// Places for templates.
+  public var records: Int { table.bucketCount * TemplateTable.entriesPerBucket }
+
+  /// As `ForwarderView.forEachConnection`.
+  public func forEach(
+    from first: Int, to end: Int, now: Tick, _ take: (TemplateDescription) -> Bool
+  ) -> Int {
+    var record = min(max(0, first), records)
+    let end = min(end, records)
+    while record < end {
+      let (bucket, entry) = record.quotientAndRemainder(dividingBy: TemplateTable.entriesPerBucket)
+      let template = describe(table.position(bucket: bucket, entry: entry), now)
+      record += 1
+      if let template, !take(template) { break }
     }
-    return (found, bucket < table.bucketCount ? bucket : nil)
+    return record
   }
 
   private func describe(_ position: TemplateTable.Position, _ now: Tick) -> TemplateDescription? {
