@@ -10,18 +10,15 @@ extension Director {
     case .addService(
       let service, let scheduler, let flags, let persistence, let isOnePacket, let change):
       try addService(
-        ServiceConfiguration(
-          key: service, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
-          isOnePacket: isOnePacket ?? false,
-          policy: change?.applied(to: ServicePolicy(for: service.ipProtocol))))
+        ServiceConfiguration(service, scheduler, flags, persistence, isOnePacket, change))
     case .editService(
       let service, let scheduler, let flags, let persistence, let isOnePacket, let change):
       try editService(
         ServiceConfiguration(
-          key: service, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
-          isOnePacket: isOnePacket ?? false, policy: policy(of: service, after: change)))
+          service, scheduler, flags, persistence, isOnePacket, change, of: policy(of: service)))
     case .setPolicy(let service, let change):
-      try setPolicy(policy(of: service, after: change), of: service)
+      let policy = policy(of: service) ?? ServicePolicy(for: service.ipProtocol)
+      try setPolicy(change.applied(to: policy), of: service)
     case .deleteService(let service):
       try deleteService(service)
     case .addRealServer(let service, let server, let weight, let thresholds):
@@ -43,12 +40,20 @@ extension Director {
         TimeoutConfiguration(tcp: timeouts.tcp, tcpFin: timeouts.tcpFin, udp: timeouts.udp))
     }
   }
+}
 
-  private func policy(
-    of key: VirtualServiceKey, after change: ServicePolicyChange?
-  ) -> ServicePolicy {
-    let policy = policy(of: key) ?? ServicePolicy(for: key.ipProtocol)
-    return change?.applied(to: policy) ?? policy
+extension ServiceConfiguration {
+  /// What a command says of a service; nil is what ipvsadm takes where it is told nothing, or
+  /// leaves `policy`, nil for that of a new service.
+  init(
+    _ key: VirtualServiceKey, _ scheduler: Scheduler, _ flags: SchedulerFlags?,
+    _ persistence: Persistence?, _ isOnePacket: Bool?, _ change: ServicePolicyChange?,
+    of policy: ServicePolicy? = nil
+  ) {
+    let policy = policy ?? ServicePolicy(for: key.ipProtocol)
+    self.init(
+      key: key, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
+      isOnePacket: isOnePacket ?? false, policy: change?.applied(to: policy) ?? policy)
   }
 }
 

@@ -7,10 +7,10 @@ extension SiteConfiguration {
   /// Takes a command of what `ipvsadm -S` writes, or says why it cannot be in a file.
   public mutating func apply(_ command: Command) throws(DirectorError) {
     switch command {
-    case .addService(let key, let scheduler, let flags, let persistence, let isOnePacket, _):
+    case .addService(
+      let key, let scheduler, let flags, let persistence, let isOnePacket, let change):
       let service = ServiceConfiguration(
-        key: key, scheduler: scheduler, flags: flags ?? [], persistence: persistence,
-        isOnePacket: isOnePacket ?? false)
+        key, scheduler, flags, persistence, isOnePacket, change)
       try service.validate()
       guard place(of: key) == nil else { throw .serviceExists(key) }
       tables.append(ServiceTable(service: service, realServers: []))

@@ -76,8 +76,8 @@ import Testing
         real_server 192.0.2.12 80 {
         }
       }
-      virtual_server fwmark 7 {
-        lb_kind DR
+      virtual_server fwmark 0 {
+        protocol DCCP
       }
       virtual_server 192.0.2.2 {
       }
@@ -94,7 +94,8 @@ import Testing
       (6, "lb_algo magic: is no scheduler"), (7, "lb_kind TUN: is not available"),
       (9, "virtual_server 192.0.2.2 80: becomes direct routing"), (11, "delay_loop 6: is not"),
       (12, "real_server 192.0.2.11 8080: is left out"), (13, "TCP_CHECK: is not carried"),
-      (19, "virtual_server fwmark 7: is not carried"),
+      (19, "virtual_server fwmark 0: is left out"),
+      (20, "protocol DCCP: is not available: TCP, UDP and SCTP"),
       (22, "virtual_server 192.0.2.2: is no address with a port"),
       (24, "virtual_server group nobody: names no group"),
       (26, "virtual_server 192.0.2.2 80: is left out: the file has"),
@@ -112,7 +113,7 @@ import Testing
       virtual_server_group web {
         192.0.2.9-11 80
         192.0.2.1 81
-        fwmark 3
+        fwmark 0
         192.0.2.9-8 80
       }
       virtual_server group web {
@@ -126,6 +127,54 @@ import Testing
       ])
     // Port 81 cannot be reached at port 80.
     #expect(result.findings.map(\.line) == [4, 5, 7, 9])
+  }
+
+  /// A mark's family is that of its real servers, or else what is said.
+  @Test func marksAndAssociationsAreCarried() throws {
+    let result = KeepalivedImport(
+      """
+      virtual_server fwmark 1 {
+        lb_kind DR
+        persistence_timeout 900
+        protocol TCP
+        real_server 192.168.201.100 { weight 1 }
+        real_server 192.168.201.101 80 { }
+      }
+      virtual_server fwmark 1 {
+        lb_kind DR
+        real_server 2001:db8::11 { }
+      }
+      virtual_server fwmark 4 {
+        lb_kind DR
+        ip_family inet6
+      }
+      virtual_server 192.0.2.1 2905 {
+        lb_kind DR
+        protocol sctp
+        real_server 192.0.2.11 2905 { }
+      }
+      virtual_server_group mixed {
+        192.0.2.2 80
+        fwmark 2
+        fwmark 3 inet6
+      }
+      virtual_server group mixed {
+        lb_kind DR
+      }
+      """)
+    #expect(
+      result.tables.map { "\($0.service.key)" } == [
+        "FWM 1", "FWM 1 IPv6", "FWM 4 IPv6", "SCTP 192.0.2.1:2905", "TCP 192.0.2.2:80", "FWM 2",
+        "FWM 3 IPv6",
+      ])
+    #expect(result.tables[0].service.persistence?.timeoutSeconds == 900)
+    #expect(result.tables[0].realServers.map(\.port) == [Port(0), Port(80)])
+    #expect(result.tables[1].realServers.map(\.address) == [IPAddress("2001:db8::11")!])
+    #expect(result.findings.map(\.line) == [1, 8, 12, 26, 26])
+    #expect(result.findings.allSatisfy { $0.sentence.contains("say under `marks:`") })
+    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    site.tables = result.tables
+    #expect(try SiteConfiguration(yaml: site.yaml) == site)
   }
 
   @Test func bracesThatDoNotMatchAreFindings() {
@@ -157,7 +206,7 @@ import Testing
       let named = result.findings.count { $0.path.hasPrefix("virtual_server ") }
       #expect(result.tables.count + named >= count, "\(name): \(lines(result.findings))")
     }
-    #expect(services >= 8)
+    #expect(services >= 11)
   }
 
   @Test func damagedFilesAreReadToTheirEnd() {

@@ -11,24 +11,18 @@ public struct MetricsServer: Service {
   private let director: Director
   private let endpoint: MetricsEndpoint
   private let logger: Logger
-  private let limits: ClientLimits
 
   public init(director: Director, endpoint: MetricsEndpoint, logger: Logger) {
-    self.init(director: director, endpoint: endpoint, logger: logger, limits: ClientLimits())
-  }
-
-  init(director: Director, endpoint: MetricsEndpoint, logger: Logger, limits: ClientLimits) {
     self.director = director
     self.endpoint = endpoint
     self.logger = logger
-    self.limits = limits
   }
 
   /// Serves until graceful shutdown or cancellation. Throws `MetricsServerError` where the address
   /// cannot be had.
   public func run() async throws {
     let (director, endpoint) = (director, endpoint)
-    let listener = HTTPListener(limits: limits) { request in
+    let listener = HTTPListener(limits: ClientLimits()) { request in
       guard request.path == ["metrics"] else {
         return Response(.notFound, "there is no such path: ask for /metrics")
       }

@@ -13,6 +13,7 @@ public struct KeepalivedImport: Sendable {
 
   /// `persistence_timeout` without a number (keepalived.conf(5)).
   private static let defaultPersistenceSeconds: UInt32 = 360
+  private static let protocols: [String: IPProtocol] = ["TCP": .tcp, "UDP": .udp, "SCTP": .sctp]
 
   public init(_ text: String) {
     let (statements, findings) = KeepalivedReader.read(text)
@@ -42,50 +43,26 @@ public struct KeepalivedImport: Sendable {
     guard !draft.isRefused else {
       return note(statement, "is left out: it would not do the same")
     }
-    let places = places(of: statement)
-    for place in places {
-      let key = VirtualServiceKey(
-        address: place.address, ipProtocol: draft.ipProtocol, port: place.port)
-      add(statement, draft, key)
-    }
+    for place in places(of: statement) { add(statement, draft, draft.key(of: place)) }
   }
 
-  /// Addresses and ports that a virtual server stands for.
-  private mutating func places(of statement: KeepalivedStatement) -> [Place] {
+  /// Addresses with ports, and marks, that a virtual server stands for.
+  private mutating func places(of statement: KeepalivedStatement) -> [KeepalivedPlace] {
     let words = Array(statement.arguments)
-    switch words.first {
-    case "fwmark"?:
-      note(statement, "is not carried: give its addresses and ports to a service each")
+    guard words.first == "group" else {
+      if let place = KeepalivedPlace(words) { return [place] }
+      note(statement, "is no address with a port, and no fwmark with a number: give either")
       return []
-    case "group"?:
-      guard words.count > 1, let group = groups[words[1]] else {
-        note(statement, "names no group of this file: add the group")
-        return []
-      }
-      return group.block.flatMap { places(in: $0) }
-    default:
-      guard let place = Place(words) else {
-        note(statement, "is no address with a port: give both")
-        return []
-      }
-      return [place]
     }
-  }
-
-  /// What a line of a group stands for: an address, or a range of last numbers.
-  private mutating func places(in member: KeepalivedStatement) -> [Place] {
-    if let place = Place(member.words) { return [place] }
-    let ends = member.keyword.split(separator: "-", omittingEmptySubsequences: false)
-    guard ends.count == 2, case .v4(let first)? = IPAddress(String(ends[0])),
-      let last = UInt8(ends[1]), let port = member.arguments.first.flatMap({ UInt16($0) }),
-      port != 0, UInt32(last) >= first.rawValue & 0xff
-    else {
+    guard words.count > 1, let group = groups[words[1]] else {
+      note(statement, "names no group of this file: add the group")
+      return []
+    }
+    return group.block.flatMap { member in
+      if let place = KeepalivedPlace(member.words) { return [place] }
+      if let places = KeepalivedPlace.range(member.words) { return places }
       note(member, "is not carried: give its addresses and ports to a service each")
       return []
-    }
-    return (first.rawValue & 0xff...UInt32(last)).map {
-      Place(
-        address: .v4(IPv4Address(rawValue: first.rawValue & ~0xff | $0)), port: Port(port))
     }
   }
 
@@ -106,13 +83,13 @@ public struct KeepalivedImport: Sendable {
       default: draft.method = .other(option)
       }
     case "protocol":
-      switch word {
-      case "TCP": draft.ipProtocol = .tcp
-      case "UDP": draft.ipProtocol = .udp
-      default:
-        note(option, "is not available: TCP and UDP are")
+      if let ipProtocol = Self.protocols[word.uppercased()] {
+        draft.ipProtocol = ipProtocol
+      } else {
+        note(option, "is not available: TCP, UDP and SCTP are")
         draft.isRefused = true
       }
+    case "ip_family": draft.isIPv6 = word == "inet6"
     case "persistence_timeout":
       let seconds = option.arguments.isEmpty ? Self.defaultPersistenceSeconds : UInt32(word)
       guard let seconds, seconds > 0 else { return note(option, "is no number of seconds") }
@@ -152,9 +129,10 @@ public struct KeepalivedImport: Sendable {
     switch draft.method {
     case .directRouting: break
     case .translated:
+      let vip = key.mark == nil ? "\(key.address)" : "VIP"
       note(
-        statement, "becomes direct routing: run `martinet realserver up \(key.address)` on its "
-          + "real servers, and let them answer past the director")
+        statement, "becomes direct routing: run `martinet realserver up \(vip)` on its real "
+          + "servers, and let them answer past the director")
     case .other(let option):
       return note(option, "is not available: the service is left out")
     }
@@ -168,6 +146,11 @@ public struct KeepalivedImport: Sendable {
       return note(statement, "is left out: none of its real servers can be reached directly")
     }
     tables.append(table)
+    if let mark = key.mark {
+      note(
+        statement, "has mark \(mark.rawValue), which no netfilter rule gives here: say under "
+          + "`marks:` which VIPs and ports it stands for")
+    }
   }
 
   private mutating func realServer(
@@ -223,24 +206,22 @@ public struct KeepalivedImport: Sendable {
     var persistenceSeconds: UInt32?
     var mask: IPAddress?
     var isOnePacket = false
+    /// `ip_family`, which keepalived looks at where no real server says it.
+    var isIPv6: Bool?
     var realServers: [KeepalivedStatement] = []
     var isRefused = false
-  }
 
-  private struct Place {
-    var address: IPAddress
-    var port: Port
-
-    init(address: IPAddress, port: Port) {
-      self.address = address
-      self.port = port
-    }
-
-    init?(_ words: [String]) {
-      guard words.count == 2, let address = IPAddress(words[0]), let port = UInt16(words[1]) else {
-        return nil
+    func key(of place: KeepalivedPlace) -> VirtualServiceKey {
+      switch place {
+      case .address(let address, let port):
+        return VirtualServiceKey(address: address, ipProtocol: ipProtocol, port: port)
+      case .mark(let mark, let isMarkIPv6):
+        switch realServers.first?.arguments.first.flatMap({ IPAddress($0) }) {
+        case .v4?: return VirtualServiceKey(mark: mark, isIPv6: false)
+        case .v6?: return VirtualServiceKey(mark: mark, isIPv6: true)
+        case nil: return VirtualServiceKey(mark: mark, isIPv6: isMarkIPv6 ?? isIPv6 ?? false)
+        }
       }
-      self.init(address: address, port: Port(port))
     }
   }
 }
