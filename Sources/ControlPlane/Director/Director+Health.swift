@@ -10,7 +10,8 @@ extension Director {
   public func setHealth(
     _ health: ServiceHealth, of key: VirtualServiceKey
   ) throws(DirectorError) {
-    guard services[key] != nil else { throw .noSuchService(key) }
+    guard let present = services[key]?.health else { throw .noSuchService(key) }
+    guard health != present else { return }
     services[key]!.health = health
     changes += 1
   }
