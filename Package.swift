@@ -70,7 +70,8 @@ let package = Package(
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
-      ]),
+      ],
+      exclude: ["martinet.service"]),
 
     // Packet builder, simulated kernel, namespaces, requirements, seeds.
     .target(

@@ -13,27 +13,32 @@ public struct AdminServer: Service {
   private let socketPath: String
   private let logger: Logger
   private let limits: ClientLimits
+  private let opened: @Sendable () -> Void
 
   /// - Parameters:
   ///   - configuration: the file that the director was started with, if any.
   ///   - owner: who announces the VIPs, if that is done.
+  ///   - opened: called once, when clients can come.
   public init(
     director: Director, configuration: RunningConfiguration? = nil,
-    owner: VirtualAddressOwner? = nil, socketPath: String, logger: Logger
+    owner: VirtualAddressOwner? = nil, socketPath: String, logger: Logger,
+    opened: @escaping @Sendable () -> Void = {}
   ) {
     self.init(
       director: director, configuration: configuration, owner: owner, socketPath: socketPath,
-      logger: logger, limits: ClientLimits())
+      logger: logger, limits: ClientLimits(), opened: opened)
   }
 
   init(
     director: Director, configuration: RunningConfiguration? = nil,
-    owner: VirtualAddressOwner? = nil, socketPath: String, logger: Logger, limits: ClientLimits
+    owner: VirtualAddressOwner? = nil, socketPath: String, logger: Logger, limits: ClientLimits,
+    opened: @escaping @Sendable () -> Void = {}
   ) {
     routes = Routes(director: director, runningConfiguration: configuration, owner: owner)
     self.socketPath = socketPath
     self.logger = logger
     self.limits = limits
+    self.opened = opened
   }
 
   /// Serves until graceful shutdown or cancellation, then removes the socket. Throws
@@ -49,6 +54,7 @@ public struct AdminServer: Service {
       try await bootstrap.withBoundSocket(descriptor).get()
     } opened: {
       logger.info("control socket is open", metadata: ["path": "\(socketPath)"])
+      opened()
     }
   }
 

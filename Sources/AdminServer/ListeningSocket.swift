@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ControlPlane
 import Glibc
 
 /// A listening Unix socket that only its owner can open, from its first instant.
@@ -10,16 +11,20 @@ struct ListeningSocket {
 
   /// Replaces the file of a socket at which nobody listens any more.
   init(path: String) throws(ControlSocketError) {
-    let address = try UnixAddress(path)
+    guard let address = UnixAddress(path: path) else {
+      throw .tooLong(path: path, limit: UnixAddress.longestPath)
+    }
     let descriptor = try Self.newSocket(path)
     do throws(ControlSocketError) {
       // bind(2) gives the file the socket's own mode (unix_bind in af_unix.c): no instant is open
       // to others and the process's umask is left alone.
       guard fchmod(descriptor, 0o600) == 0 else { throw .failed(path: path, "set its mode", errno) }
-      if address.bind(descriptor) != 0 {
+      if address.with({ bind(descriptor, $0, $1) }) != 0 {
         guard errno == EADDRINUSE else { throw .failed(path: path, "bind it", errno) }
         try Self.removeStale(path, address)
-        guard address.bind(descriptor) == 0 else { throw .failed(path: path, "bind it", errno) }
+        guard address.with({ bind(descriptor, $0, $1) }) == 0 else {
+          throw .failed(path: path, "bind it", errno)
+        }
       }
       guard listen(descriptor, 128) == 0 else { throw .failed(path: path, "listen", errno) }
       guard let identity = FileIdentity(path) else { throw .failed(path: path, "find it", errno) }
@@ -49,7 +54,8 @@ struct ListeningSocket {
     guard let file = FileIdentity(path), file.isSocket else { throw .otherFile(path: path) }
     let probe = try newSocket(path)
     defer { close(probe) }
-    guard fcntl(probe, F_SETFL, O_NONBLOCK) == 0, address.connect(probe) != 0,
+    guard fcntl(probe, F_SETFL, O_NONBLOCK) == 0,
+      address.with({ connect(probe, $0, $1) }) != 0,
       errno == ECONNREFUSED
     else { throw .inUse(path: path) }
     guard unlink(path) == 0 else { throw .failed(path: path, "replace it", errno) }
@@ -74,30 +80,6 @@ public enum ControlSocketError: Error, Hashable, Sendable, CustomStringConvertib
     case .failed(let path, let action, let code):
       "control socket \(path): cannot \(action): \(String(cString: strerror(code))): give a path "
         + "in a directory that this user can write to"
-    }
-  }
-}
-
-private struct UnixAddress {
-  private var address = sockaddr_un()
-
-  init(_ path: String) throws(ControlSocketError) {
-    let room = MemoryLayout.size(ofValue: address.sun_path) - 1
-    guard (1...room).contains(path.utf8.count), !path.utf8.contains(0) else {
-      throw .tooLong(path: path, limit: room)
-    }
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-  }
-
-  func bind(_ descriptor: Int32) -> Int32 { with { Glibc.bind(descriptor, $0, $1) } }
-  func connect(_ descriptor: Int32) -> Int32 { with { Glibc.connect(descriptor, $0, $1) } }
-
-  private func with(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
-    withUnsafePointer(to: address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
     }
   }
 }

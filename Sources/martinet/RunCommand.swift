@@ -4,6 +4,7 @@ import AdminServer
 import ArgumentParser
 import ControlPlane
 import DataPlane
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -98,6 +99,9 @@ struct RunCommand: AsyncParsableCommand {
     defer { checks.stop() }
     let director = Director(
       plane: workers, neighbors: neighbors, checks: checks, logger: logger)
+    let manager = ManagedService(
+      director: director, interface: site.port.interface, logger: logger,
+      parts: site.metrics == nil ? 2 : 3)
     try await director.apply(site)
     try workers.start()
     logger.info("forwarding", metadata: workers.interface.metadata)
@@ -107,24 +111,34 @@ struct RunCommand: AsyncParsableCommand {
         file: file, loaded: loaded, director: director, logger: logger)
     }
     var services: [any Service] = [
-      DirectorService(director: director),
+      DirectorService(director: director, settled: manager.partIsReady),
       AdminServer(
         director: director, configuration: configuration, owner: owner,
-        socketPath: site.control ?? ControlClient.defaultSocketPath, logger: logger),
-      HangupService(configuration: configuration, logger: logger),
+        socketPath: site.control ?? defaultSocketPath(), logger: logger,
+        opened: manager.partIsReady),
+      HangupService(configuration: configuration, manager: manager, logger: logger),
     ]
     if let owner {
       services.append(VirtualAddressService(owner: owner, director: director))
     }
     if let endpoint = site.metrics {
-      services.append(MetricsServer(director: director, endpoint: endpoint, logger: logger))
+      services.append(
+        MetricsServer(
+          director: director, endpoint: endpoint, logger: logger, opened: manager.partIsReady))
     }
+    // The first to hear of the end.
+    services.append(manager)
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: services.map { .init(service: $0) },
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     try await group.run()
     logger.info("stopped", metadata: ["interface": "\(site.port.interface)"])
+  }
+
+  private func defaultSocketPath() -> String {
+    mkdir(ControlClient.defaultFolder, 0o755)
+    return ControlClient.defaultSocketPath
   }
 
   /// What the file says, and what the options change of it.
@@ -145,11 +159,13 @@ struct RunCommand: AsyncParsableCommand {
 /// The director's life within the daemon's.
 private struct DirectorService: Service {
   let director: Director
+  let settled: @Sendable () -> Void
 
   func run() async throws {
     try await cancelWhenGracefulShutdown {
       async let running: Void = director.run()
       try await director.settle()
+      settled()
       try await running
     }
   }
@@ -168,19 +184,29 @@ private struct VirtualAddressService: Service {
 /// SIGHUP reloads the configuration file; what is in the way is logged.
 private struct HangupService: Service {
   let configuration: RunningConfiguration?
+  let manager: ManagedService
   let logger: Logger
 
   func run() async throws {
     for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-      guard let configuration else {
-        logger.warning("SIGHUP: there is no configuration file to reload: start with --config FILE")
-        continue
-      }
-      do {
-        _ = try await configuration.reload(force: false)
-      } catch {
-        logger.error("SIGHUP: nothing is changed: \(error)")
-      }
+      manager.reloadBegins()
+      manager.reloadEnded(refusal: await reload())
+    }
+  }
+
+  /// Why nothing is changed; nil where the file is in effect.
+  private func reload() async -> String? {
+    guard let configuration else {
+      let refusal = "there is no configuration file to reload: start with --config FILE"
+      logger.warning("SIGHUP: \(refusal)")
+      return refusal
+    }
+    do {
+      _ = try await configuration.reload(force: false)
+      return nil
+    } catch {
+      logger.error("SIGHUP: nothing is changed: \(error)")
+      return "\(error)"
     }
   }
 }

@@ -5,7 +5,9 @@ import Foundation
 /// A blocking client of the daemon's control socket.
 public struct ControlClient: Sendable {
   /// Where the daemon listens unless told otherwise.
-  public static let defaultSocketPath = "/run/martinet.sock"
+  public static let defaultSocketPath = defaultFolder + "/control.sock"
+  /// The daemon makes it where its service manager has not.
+  public static let defaultFolder = "/run/martinet"
   /// What MARTINET_CONTROL names, else `defaultSocketPath`.
   public static var socketPathInEnvironment: String {
     let path = ProcessInfo.processInfo.environment["MARTINET_CONTROL"] ?? ""

@@ -11,11 +11,17 @@ public struct MetricsServer: Service {
   private let director: Director
   private let endpoint: MetricsEndpoint
   private let logger: Logger
+  private let opened: @Sendable () -> Void
 
-  public init(director: Director, endpoint: MetricsEndpoint, logger: Logger) {
+  /// - Parameter opened: called once, when it can be asked.
+  public init(
+    director: Director, endpoint: MetricsEndpoint, logger: Logger,
+    opened: @escaping @Sendable () -> Void = {}
+  ) {
     self.director = director
     self.endpoint = endpoint
     self.logger = logger
+    self.opened = opened
   }
 
   /// Serves until graceful shutdown or cancellation. Throws `MetricsServerError` where the address
@@ -40,6 +46,7 @@ public struct MetricsServer: Service {
       }
     } opened: {
       logger.info("metrics are open", metadata: ["address": "\(endpoint)"])
+      opened()
     }
   }
 }

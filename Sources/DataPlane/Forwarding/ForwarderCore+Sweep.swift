@@ -35,6 +35,7 @@ extension ForwarderCore {
     let due = min(lines * elapsed / Self.sweepMilliseconds, Self.sweepLinesPerTurn, lines)
     guard due > 0 else { return position }
     position.lastTurn = now
+    counters.add(1, to: .sweepSteps)
     let keeps = position.round % Self.roundsPerKeeping == 0
     for _ in 0..<due {
       if position.line < ends.ipv4 {

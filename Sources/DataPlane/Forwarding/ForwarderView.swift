@@ -68,6 +68,8 @@ public struct ForwarderView: @unchecked Sendable {
   public var adoptedGeneration: UInt64 { counters.load(.adoptedGeneration) }
   /// Every record was looked at since this generation was adopted.
   public var sweptGeneration: UInt64 { counters.load(.sweptGeneration) }
+  /// Goes up many times a second, in idle times too, as long as somebody has the forwarder sweep.
+  public var sweepSteps: UInt64 { counters.load(.sweepSteps) }
 
   public func statistics(of index: RealServerIndex) -> RealServerStatistics {
     let place = Int(index.rawValue)

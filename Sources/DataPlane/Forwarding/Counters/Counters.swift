@@ -24,6 +24,8 @@ enum ForwarderCounter: Int {
   case adoptedGeneration
   /// A full sweep began and ended under this generation or a later one.
   case sweptGeneration
+  /// Steps of the sweep: one for each turn that swept, at most one a millisecond.
+  case sweepSteps
   /// `DropReason`s follow, by raw value.
   case firstDrop
 
