@@ -72,7 +72,7 @@ extension Problem {
     let status: Int =
       switch error {
       case .serviceExists, .realServerExists, .portsOverlap: 409
-      case .noSuchService, .noSuchRealServer, .noSuchPorts, .unknownRealServer: 404
+      case .noSuchService, .noSuchRealServer, .noSuchPorts, .unknownRealServer, .notDraining: 404
       case .tooManyServices, .tooManyRealServers, .tooManyVIPs: 507
       case .system: 500
       default: 422
@@ -118,6 +118,7 @@ extension RealServerReport {
       inactiveConnections: status.inactiveConnections,
       persistentConnections: status.persistentConnections, isResolved: status.neighbor.isResolved,
       macAddress: status.neighbor.macAddress, health: status.standing.map(HealthReport.init),
+      drain: status.drain.map(DrainReport.Phase.init),
       statistics: Counters(status.statistics),
       rates: Counters(status.rates))
   }

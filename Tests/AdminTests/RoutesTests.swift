@@ -74,6 +74,33 @@ import Testing
     ])
   }
 
+  @Test func drains() async throws {
+    let path = "/v1/drains"
+    let server = #"{"address":"192.168.1.151"}"#
+    let all = #""service":{"address":"192.168.1.149","port":80,"protocol":"tcp"},"then":"purge"}]"#
+    try await expect([
+      ("GET \(path)", "", 200, "[]"),
+      ("POST \(path)", server, 404, "192.168.1.151 is a real server of no service"),
+      ("POST /v1/services", Self.web, 201, ""),
+      ("POST \(Self.webPath)/real-servers", Self.server, 201, ""),
+      ("DELETE \(path)/192.168.1.151", "", 404, "does not drain"),
+      (
+        "POST \(path)", server.dropLast() + #","deadlineSeconds":60,"then":"purge"}"#, 201,
+        #""phase":"empty""#
+      ),
+      ("GET \(path)", "", 200, all),
+      ("GET \(Self.serverPath)", "", 200, #""drain":"empty""#),
+      ("GET \(Self.serverPath)", "", 200, #""weight":3"#),
+      ("POST \(path)", server.dropLast() + #","deadlineSeconds":0}"#, 400, "out of range"),
+      ("POST \(path)", server.dropLast() + #","then":"rehash"}"#, 400, "give deadlineSeconds"),
+      ("POST \(path)", server.dropLast() + #","then":"drop"}"#, 400, "none of"),
+      ("PUT \(path)", "", 405, ""), ("DELETE \(path)/x", "", 404, "no such path"),
+      ("DELETE \(path)/192.168.1.151/tcp/192.168.1.149/81", "", 404, "no service"),
+      ("DELETE \(path)/192.168.1.151/tcp/192.168.1.149/80", "", 204, ""),
+      ("GET \(path)", "", 200, "[]"),
+    ])
+  }
+
   @Test func ipv6InPaths() async throws {
     let body =
       #"{"service":{"protocol":"udp","address":"2001:db8::149","port":53},"scheduler":"wrr"}"#

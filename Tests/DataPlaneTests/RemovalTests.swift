@@ -12,7 +12,8 @@ import Testing
 
   /// Without the real server that came first in each list.
   private func site(
-    _ removal: Removal, stray: ServicePolicy.Stray = .reset, gone: Bool, leaves: Int = 1
+    _ removal: Removal, stray: ServicePolicy.Stray = .reset, gone: Bool, leaves: Int = 1,
+    as retirement: SnapshotSpecification.Retirement = .removed
   ) -> SnapshotSpecification {
     var site = SnapshotSpecification.site {
       $0.removal = removal
@@ -21,7 +22,7 @@ import Testing
     guard gone else { return site }
     for service in site.services.indices {
       for realServer in site.services[service].realServers.dropLast(leaves) {
-        site.retirements[realServer.index] = .removed
+        site.retirements[realServer.index] = retirement
       }
       site.services[service].realServers = site.services[service].realServers.suffix(leaves)
       site.services[service].revision = 2
@@ -31,7 +32,8 @@ import Testing
 
   /// An established connection, an IPv6 one and a UDP flow, all on real servers that go then.
   private func desk(
-    _ removal: Removal, stray: ServicePolicy.Stray = .reset, leaves: Int = 1
+    _ removal: Removal, stray: ServicePolicy.Stray = .reset, leaves: Int = 1,
+    as retirement: SnapshotSpecification.Retirement = .removed
   ) throws -> ForwarderDesk {
     let desk = try ForwarderDesk()
     try desk.adopt(site(removal, stray: stray, gone: false))
@@ -39,7 +41,7 @@ import Testing
     #expect(desk.forward(Self.ack).frame[5] == 2)
     #expect(desk.forward(PacketCaseTests.webIPv6).frame[5] == 4)
     #expect(desk.forward(Self.query).frame[5] == 6)
-    try desk.adopt(site(removal, stray: stray, gone: true, leaves: leaves))
+    try desk.adopt(site(removal, stray: stray, gone: true, leaves: leaves, as: retirement))
     return desk
   }
 
@@ -108,6 +110,23 @@ import Testing
     let desk = try desk(removal)
     #expect(desk.forward(Self.syn).frame[5] == 1)
     #expect(desk.forward(Self.ack).frame[5] == 1)
+  }
+
+  /// What a drain's deadline brings goes before the service's policy.
+  @Test(arguments: Removal.allCases) func purgedByADrain(_ removal: Removal) throws {
+    let desk = try desk(removal, as: .purged)
+    #expect(desk.forward(Self.ack).verdict.answer == .reset)
+    desk.sweepAll()
+    #expect((desk.view.ipv4Connections, desk.view.ipv6Connections) == (0, 0))
+    #expect(desk.forward(Self.syn).frame[5] == 1)
+  }
+
+  @Test(arguments: Removal.allCases) func rehashedByADrain(_ removal: Removal) throws {
+    let desk = try desk(removal, as: .rehashed)
+    #expect(desk.forward(Self.ack).frame[5] == 1)
+    desk.sweepAll()
+    #expect(desk.view.ipv6Connections == 1, "it has not been used since")
+    #expect(desk.forward(PacketCaseTests.webIPv6).frame[5] == 3)
   }
 
   /// A policy of another service is not this one's.

@@ -70,6 +70,21 @@ public struct ControlClient: Sendable {
     return ConnectionPageReport(connections: connections, next: next.flatMap { UInt64($0) })
   }
 
+  /// Begins to drain a real server; returns its drains.
+  public func drain(_ drain: DrainRequest) throws(ControlError) -> [DrainReport] {
+    try request("POST", "/v1/drains", drain)
+  }
+
+  public func drains() throws(ControlError) -> [DrainReport] { try request("GET", "/v1/drains") }
+
+  /// In all services, where none is named.
+  public func cancelDrain(
+    of address: IPAddress, in service: VirtualServiceKey?
+  ) throws(ControlError) {
+    let _: Nothing = try request(
+      "DELETE", "/v1/drains/\(address)" + (service.map { "/\($0.path)" } ?? ""))
+  }
+
   /// Has the daemon load its configuration file, or say what that would do.
   public func reload(_ reload: ReloadRequest) throws(ControlError) -> ReloadReport {
     try request("POST", "/v1/configuration/reload", reload)

@@ -107,8 +107,10 @@ struct ControlSocket: Sendable {
     }
     let headers = Dictionary(fields) { first, _ in first }
     let content = answer[end.upperBound...]
+    // RFC 9110 §8.6: an answer without content says no length.
     guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]),
       headers["content-length"] == String(content.count)
+        || status == 204 && headers["content-length"] == nil && content.isEmpty
     else { throw .unintelligible(socketPath: path) }
     return Answer(status: status, headers: headers, content: Data(content))
   }

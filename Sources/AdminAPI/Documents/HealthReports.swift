@@ -19,7 +19,7 @@ public struct HealthReport: Hashable, Sendable, Codable {
 
 extension RealServerReport {
   /// As ipvsadm shows it: the weight that packets are forwarded by.
-  public var effectiveWeight: UInt32 { health?.effectiveWeight ?? weight }
+  public var effectiveWeight: UInt32 { drain == nil ? health?.effectiveWeight ?? weight : 0 }
 
   /// Whether ipvsadm shows it.
   public var isMember: Bool { health?.isMember ?? true }

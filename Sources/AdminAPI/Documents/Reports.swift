@@ -88,6 +88,8 @@ public struct RealServerReport: Hashable, Sendable, Codable {
   public var macAddress: MACAddress?
   /// What its checks make of it; nil where nothing is checked.
   public var health: HealthReport?
+  /// nil where it does not drain.
+  public var drain: DrainReport.Phase?
   public var statistics: Counters
   public var rates: Counters
 
@@ -95,10 +97,11 @@ public struct RealServerReport: Hashable, Sendable, Codable {
     realServer: RealServerAddress, weight: UInt32,
     thresholds: ConnectionThresholds = ConnectionThresholds(), activeConnections: UInt64 = 0,
     inactiveConnections: UInt64 = 0, persistentConnections: UInt64 = 0, isResolved: Bool,
-    macAddress: MACAddress?, health: HealthReport? = nil,
+    macAddress: MACAddress?, health: HealthReport? = nil, drain: DrainReport.Phase? = nil,
     statistics: Counters = Counters(), rates: Counters = Counters()
   ) {
     self.health = health
+    self.drain = drain
     self.realServer = realServer
     self.weight = weight
     self.thresholds = thresholds

@@ -164,6 +164,7 @@ public struct TableText: Sendable {
         + padded(String(server.activeConnections), 10) + " "
         + padded(String(server.inactiveConnections), 10)
         + (server.isResolved ? "" : " unresolved")
+        + (server.drain.map { $0 == .draining ? " draining" : " drained" } ?? "")
     case .thresholds:
       let numbers = [
         UInt64(server.thresholds.upper), UInt64(server.thresholds.lower),

@@ -14,6 +14,7 @@ extension Director {
     text.add(connectionCapacity, to: capacity)
     text.describe(serviceStatuses())
     text.describe(checkStatuses())
+    text.describe(drains())
     text.describe(queues())
     text.describe(programCounters())
     return text.text
@@ -82,7 +83,7 @@ extension MetricsText {
     perRealServer(
       "persistent_clients", .gauge, "Clients that it is remembered for.", \.persistentConnections)
     perRealServer("weight", .gauge, "Its weight now; 0 takes no new connections.") {
-      UInt64($0.standing?.weight ?? $0.configuration.weight)
+      UInt64($0.effectiveWeight)
     }
     perRealServer("up", .gauge, "1 unless a health check of it is down.") {
       $0.standing?.isUp ?? true ? 1 : 0
@@ -103,6 +104,22 @@ extension MetricsText {
     let seconds = family(
       "martinet_check_seconds_total", .counter, "How long all results of a health check took.")
     for check in checks { add(check.totalSeconds, check.labels(), to: seconds) }
+  }
+
+  fileprivate mutating func describe(_ drains: [DrainStatus]) {
+    func perDrain(_ name: String, _ help: String, _ value: (DrainStatus) -> UInt64?) {
+      let family = family("martinet_drain_\(name)", .gauge, help)
+      for drain in drains {
+        guard let value = value(drain) else { continue }
+        add(
+          value,
+          ["service": "\(drain.service)", "real_server": "\(drain.realServer.address)"],
+          to: family)
+      }
+    }
+    perDrain("connections", "Connections left on a real server that drains.", \.connections)
+    perDrain("elapsed_seconds", "Since the drain began.", \.elapsedSeconds)
+    perDrain("deadline_seconds", "Until what is left comes to its end.", \.secondsToDeadline)
   }
 
   fileprivate mutating func describe(_ queues: [QueueStatistics]) {

@@ -27,6 +27,8 @@ struct RealServer {
   /// Order of addition, of real servers among each other.
   var sequence: UInt64
   var neighbor: Neighbor
+  /// nil where it is not being emptied.
+  var drain: Drain?
   let index: RealServerIndex
   /// The workers' counters when this real server got its number.
   let origin: Statistics

@@ -114,9 +114,12 @@ extension Director {
       retirements[RealServerIndex(rawValue: index)] = .retired
     }
     for service in services.values {
-      for (address, realServer) in service.realServers
-      where service.standing.realServers[address]?.isMember == false {
-        retirements[realServer.index] = .removed
+      for (address, realServer) in service.realServers {
+        if let drain = realServer.drain, drain.isGone {
+          retirements[realServer.index] = drain.end == .purge ? .purged : .rehashed
+        } else if service.standing.realServers[address]?.isMember == false {
+          retirements[realServer.index] = .removed
+        }
       }
     }
     return SnapshotSpecification(
@@ -145,15 +148,16 @@ extension Director {
         .compactMap { specification(of: $0, service.standing) })
   }
 
-  /// nil where its checks keep it from the workers.
+  /// nil where its checks or the end of its drain keep it from the workers.
   private func specification(
     of realServer: RealServer, _ standing: ServiceStanding
   ) -> SnapshotSpecification.RealServer? {
     let configuration = realServer.configuration
     let standing = standing.realServers[configuration.address]
-    guard standing?.isMember ?? true else { return nil }
+    guard standing?.isMember ?? true, !(realServer.drain?.isGone ?? false) else { return nil }
+    let weight = realServer.drain == nil ? standing?.weight ?? configuration.weight : 0
     return SnapshotSpecification.RealServer(
-      index: realServer.index, weight: standing?.weight ?? configuration.weight,
+      index: realServer.index, weight: weight,
       lastWeight: realServer.lastWeight, address: configuration.address,
       upperThreshold: configuration.upperThreshold, lowerThreshold: configuration.lowerThreshold,
       macAddress: realServer.neighbor.macAddress, isResolved: realServer.neighbor.isResolved,

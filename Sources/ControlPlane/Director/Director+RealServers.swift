@@ -30,6 +30,7 @@ extension Director {
     realServer.lastWeight = configuration.weight
     realServer.sequence = nextSequence()
     realServer.neighbor = neighbor
+    realServer.drain = nil
     services[key]!.realServers[address] = realServer
     if !neighbor.isResolved { unanswered.insert(address) }
     changeRealServers(of: key)
@@ -78,7 +79,7 @@ extension Director {
       "real server deleted", metadata: ["service": "\(key)", "address": "\(address)"])
   }
 
-  private func changeRealServers(of key: VirtualServiceKey) {
+  func changeRealServers(of key: VirtualServiceKey) {
     services[key]!.revision = nextRevision()
     changes += 1
   }

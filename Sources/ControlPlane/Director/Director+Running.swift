@@ -24,6 +24,7 @@ extension Director {
   /// Every two seconds: rates, numbers whose rest is over, and what the plane refused before.
   func housekeep() async {
     estimateRates()
+    advanceDrains()
     let now = clock()
     // Both in one snapshot: a service's number is never free before its real servers' are.
     let retired = [serviceIndices.retire(now: now), realServerIndices.retire(now: now)]

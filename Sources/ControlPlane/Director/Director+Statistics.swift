@@ -28,6 +28,7 @@ extension Director {
       inactiveConnections: UInt64(figures.inactive), persistentConnections: clients,
       neighbor: realServer.neighbor,
       standing: standing.realServers[realServer.configuration.address],
+      drain: realServer.drain?.phase,
       statistics: Statistics(figures) - realServer.origin - realServer.tally.zero,
       rates: realServer.tally.estimator.rates)
   }

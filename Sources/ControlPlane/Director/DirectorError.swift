@@ -11,6 +11,7 @@ public enum DirectorError: Error, Hashable, Sendable {
   case noSuchRealServer(IPAddress, VirtualServiceKey)
   /// In no service.
   case unknownRealServer(IPAddress)
+  case notDraining(IPAddress)
   case unsupportedProtocol(VirtualServiceKey)
   case portZero(VirtualServiceKey)
   case onePacketTCP(VirtualServiceKey)
@@ -47,7 +48,7 @@ public enum DirectorError: Error, Hashable, Sendable {
     switch self {
     case .serviceExists, .realServerExists, .portsOverlap: EEXIST
     case .noSuchService: ESRCH
-    case .noSuchRealServer, .noSuchPorts, .unknownRealServer: ENOENT
+    case .noSuchRealServer, .noSuchPorts, .unknownRealServer, .notDraining: ENOENT
     case .weightOutOfRange, .thresholdsCross: ERANGE
     case .tooManyServices, .tooManyRealServers, .tooManyVIPs: ENOMEM
     case .unsupportedProtocol: EPROTONOSUPPORT
@@ -73,6 +74,8 @@ extension DirectorError: CustomStringConvertible {
       "there is no real server \(address) in service \(key): add it first"
     case .unknownRealServer(let address):
       "no service has a real server \(address): give one that `ipvsadm -Ln` lists"
+    case .notDraining(let address):
+      "\(address) does not drain there: `martinet drain list` has those that do"
     case .unsupportedProtocol(let key):
       "\(key) cannot be served: services are of TCP, UDP or SCTP, marks of TCP or UDP"
     case .portZero(let key):

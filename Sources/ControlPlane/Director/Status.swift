@@ -63,14 +63,21 @@ public struct RealServerStatus: Hashable, Sendable {
   public var neighbor: Neighbor
   /// nil where nothing is checked.
   public var standing: RealServerStanding?
+  /// How far its drain is; nil where it does not drain.
+  public var drain: Drain.Phase?
   public var statistics: Statistics
   public var rates: Rates
+
+  /// What it is scheduled by.
+  public var effectiveWeight: UInt32 {
+    drain == nil ? standing?.weight ?? configuration.weight : 0
+  }
 
   public init(
     configuration: RealServerConfiguration, activeConnections: UInt64 = 0,
     inactiveConnections: UInt64 = 0, persistentConnections: UInt64 = 0, neighbor: Neighbor,
-    standing: RealServerStanding? = nil, statistics: Statistics = Statistics(),
-    rates: Rates = Rates()
+    standing: RealServerStanding? = nil, drain: Drain.Phase? = nil,
+    statistics: Statistics = Statistics(), rates: Rates = Rates()
   ) {
     self.standing = standing
     self.configuration = configuration
@@ -78,6 +85,7 @@ public struct RealServerStatus: Hashable, Sendable {
     self.inactiveConnections = inactiveConnections
     self.persistentConnections = persistentConnections
     self.neighbor = neighbor
+    self.drain = drain
     self.statistics = statistics
     self.rates = rates
   }

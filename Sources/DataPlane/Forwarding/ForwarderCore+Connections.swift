@@ -11,7 +11,7 @@ extension ForwarderCore {
     let meta = ConnectionMeta(rawValue: record.pointee)
     let isExpired = meta.isExpired(at: batch.now)
     let status = core.pointee.status(of: meta.realServer)
-    let isForgotten = isExpired || status.isGone && core.pointee.policy(of: facts).removal == .purge
+    let isForgotten = isExpired || status.isGone && core.pointee.removal(status, facts) == .purge
     if isForgotten, !core.pointee.opens(facts) { return stray(core, batch, frame, facts) }
     if isForgotten || core.pointee.schedulesAnew(meta, status, facts) {
       let client = core.pointee.client(of: record, facts.service)

@@ -17,7 +17,13 @@ extension ForwarderCore {
       return meta.isOver && !isPersistent || !status.isLive || !takesConnections(meta.realServer)
     }
     if status == .unresolved { return facts.event == .datagram }
-    return status.isGone && policy(of: facts).removal == .rehash && !facts.event.isReset
+    return status.isGone && removal(status, facts) == .rehash && !facts.event.isReset
+  }
+
+  /// What becomes of a connection whose real server is gone.
+  func removal(_ status: NextHop.Status, _ facts: PacketFacts) -> ServicePolicy.Removal {
+    if status == .purged { return .purge }
+    return status == .rehashed ? .rehash : policy(of: facts).removal
   }
 
   /// Whether the packet begins a connection where there is none.

@@ -21,7 +21,7 @@ extension ForwarderCore {
   /// cold line for each record of a persistent service.
   private static let roundsPerKeeping: UInt32 = 4
 
-  /// Frees expired records, and records of retired real servers and, by policy, of removed ones, in
+  /// Frees expired records, and records of retired real servers and, by policy, of others gone, in
   /// the lines that are due; at most once per millisecond.
   @inline(__always) mutating func sweep(now: Tick) {
     if _slowPath(now.milliseconds(since: sweep.lastTurn) > 0) { sweep = swept(to: now) }
@@ -109,7 +109,7 @@ extension ForwarderCore {
     let meta = ConnectionMeta(rawValue: record)
     if meta.isExpired(at: now) { return true }
     let status = status(of: meta.realServer)
-    if _fastPath(status != .removed) { return status == .retired }
+    if _fastPath(status != .removed) { return status == .retired || status == .purged }
     return Int(service) < content.pointee.serviceCount
       && content.pointee.services[Int(service)].policy.removal == .purge
   }

@@ -76,6 +76,8 @@ public final class Snapshot: @unchecked Sendable {
       content.nextHops[Int(index.rawValue)].status =
         switch retirement {
         case .removed: .removed
+        case .purged: .purged
+        case .rehashed: .rehashed
         case .retired: .retired
         }
     }

@@ -26,6 +26,10 @@ struct NextHop: BitwiseCopyable {
     static let retired = Status(rawValue: 4)
     /// Connections are forwarded out of line, because their packets' TTL changes.
     static let altering = Status(rawValue: 5)
+    /// As removed, whatever the service's policy: its connections are forgotten.
+    static let purged = Status(rawValue: 6)
+    /// As removed, whatever the service's policy: its connections go to others.
+    static let rehashed = Status(rawValue: 7)
 
     var isLive: Bool { self == .live || self == .altering }
     /// Whether no real server of any service has the index now.

@@ -8,6 +8,10 @@ public struct SnapshotSpecification: Sendable {
     case removed
     /// Its connections are to be swept; when all workers have, the index is free.
     case retired
+    /// As removed, but its connections are forgotten whatever the service's policy says.
+    case purged
+    /// As removed, but its connections go to others whatever the service's policy says.
+    case rehashed
   }
 
   public struct RealServer: Sendable {
