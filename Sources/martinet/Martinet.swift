@@ -10,7 +10,8 @@ struct Martinet: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, ConfigCommand.self, ReloadCommand.self, ConfirmCommand.self,
       SaveCommand.self, ServiceCommand.self, ChecksCommand.self, MarkCommand.self,
-      QueuesCommand.self, ConnectionsCommand.self, DrainCommand.self, VIPCommand.self,
+      QueuesCommand.self, ConnectionsCommand.self, StatusCommand.self, TopCommand.self,
+      DrainCommand.self, VIPCommand.self,
       NotifyCommand.self, IpvsadmCommand.self, RealServerCommand.self,
     ])
 

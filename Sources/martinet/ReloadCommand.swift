@@ -81,9 +81,12 @@ struct ControlOption: ParsableArguments {
   @Option(help: "The director's socket (default: MARTINET_CONTROL, or its usual one).")
   var control: String?
 
+  var client: ControlClient {
+    ControlClient(socketPath: control ?? ControlClient.socketPathInEnvironment)
+  }
+
   /// Says why where the director refuses or does not answer.
   func ask<Answer>(_ question: (ControlClient) throws(ControlError) -> Answer) throws -> Answer {
-    let client = ControlClient(socketPath: control ?? ControlClient.socketPathInEnvironment)
     do throws(ControlError) {
       return try question(client)
     } catch {

@@ -80,7 +80,7 @@ import Testing
     let all = #""service":{"address":"192.168.1.149","port":80,"protocol":"tcp"},"then":"purge"}]"#
     try await expect([
       ("GET \(path)", "", 200, "[]"),
-      ("POST \(path)", server, 404, "192.168.1.151 is a real server of no service"),
+      ("POST \(path)", server, 404, "no service has a real server 192.168.1.151"),
       ("POST /v1/services", Self.web, 201, ""),
       ("POST \(Self.webPath)/real-servers", Self.server, 201, ""),
       ("DELETE \(path)/192.168.1.151", "", 404, "does not drain"),

@@ -82,8 +82,8 @@ extension EndToEnd {
       let wire = try Wire()
       let director = try RunningDirector(on: wire.director)
       for (arguments, words) in [
-        ("192.0.2.7", "192.0.2.7 is a real server of no service"),
-        ("cancel 192.0.2.7", "192.0.2.7 is a real server of no service"),
+        ("192.0.2.7", "no service has a real server 192.0.2.7"),
+        ("cancel 192.0.2.7", "no service has a real server 192.0.2.7"),
         ("nonsense", "'nonsense' is no IP address"),
         ("192.0.2.7 --deadline soon", "'soon' is no time"),
         ("192.0.2.7 --then purge", "give --deadline too"),
