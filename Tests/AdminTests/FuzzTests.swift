@@ -5,8 +5,8 @@ import Testing
 
 @testable import AdminAPI
 
-/// Any words and any text: a command or a refusal, never a trap. Fixtures/fuzz has one of each kind,
-/// and what once failed, or nearly did.
+/// Any words and any text: a command or a refusal, never a trap. Fixtures/fuzz has one of each
+/// kind, and what once failed, or nearly did.
 ///
 /// For a long run: `MARTINET_FUZZ_SECONDS=600 swift test --filter FuzzTests` (see `Fuzz`).
 @Suite struct FuzzTests {
