@@ -54,8 +54,11 @@ extension VirtualServiceKey {
     if words[0] == "mark" {
       self.init(path: text.split(separator: ":").map(String.init))
     } else {
-      guard let ipProtocol = IPProtocol(serviceProtocol: words[0]) else { return nil }
-      self.init(hostAndPort: words[1], ipProtocol: ipProtocol)
+      guard let ipProtocol = IPProtocol(serviceProtocol: words[0]),
+        let place = HostAndPort(words[1], ipProtocol: ipProtocol, names: .system),
+        let port = place.port
+      else { return nil }
+      self.init(address: place.address, ipProtocol: ipProtocol, port: port)
     }
   }
 }
