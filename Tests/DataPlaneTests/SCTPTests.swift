@@ -143,14 +143,14 @@ import Testing
   }
 
   /// Every sequence of three events after an INIT, against the table that SCTPStateTests has from
-  /// the kernel: state, remaining time and counts.
+  /// the kernel: state, remaining time and counts. One of seven in debug builds.
   @Test func sequencesThroughTheForwarder() throws {
     let types: [UInt8] = [0, 1, 2, 6, 7, 8, 9, 10, 11, 14]
     let chunks: [ConnectionEvent.Chunk] = [
       .data, .initiation, .initiationAck, .abort, .shutdown, .shutdownAck, .error, .cookieEcho,
       .cookieAck, .shutdownComplete,
     ]
-    for number in 0..<1000 {
+    for number in thinned(0..<1000, to: 7) {
       let desk = try desk()
       _ = desk.forward(Self.packet(Self.initiation))
       var state = ConnectionState.sctpInit1

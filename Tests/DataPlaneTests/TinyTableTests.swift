@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A table of one pair of lines, eight entries: every order in which ten connections come into it,
-/// and every choice of those that end before others come.
+/// and every choice of those that end before others come; one choice of five in debug builds.
 @Suite struct TinyTableTests {
   private static let packet = PacketBuilder(from: "10.0.0.1", to: "192.168.1.149")
 
@@ -33,10 +33,10 @@ import Testing
 
   @Test func everyOrderOfComingAndGoing() throws {
     let (resident, moving) = ([UInt16(1), 2, 3, 4], [UInt16(5), 6, 7, 8])
-    for order in orders(moving) {
-      for ending in 0..<UInt16(1 << moving.count) {
-        try check(resident, order, ended: moving.indices.filter { ending >> $0 & 1 == 1 })
-      }
+    let endings = 0..<UInt16(1 << moving.count)
+    let cases = orders(moving).flatMap { order in endings.map { (order, $0) } }
+    for (order, ending) in thinned(cases, to: 5) {
+      try check(resident, order, ended: moving.indices.filter { ending >> $0 & 1 == 1 })
     }
   }
 

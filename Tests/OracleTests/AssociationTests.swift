@@ -24,12 +24,14 @@ extension Oracle {
     }
 
     /// An INIT and every pair of the chunks that count, each on a port of its own: the same real
-    /// server for every packet, and the same states, times and counts in the tables.
+    /// server for every packet, and the same states, times and counts in the tables. One pair of
+    /// three in debug builds.
     @Test func everyPairOfChunksAfterAnInit() throws {
       let pair = try Self.opened()
       let types: [UInt8] = [0, 1, 2, 6, 7, 8, 9, 10, 11, 14]
       for (row, first) in types.enumerated() {
-        for (column, second) in types.enumerated() {
+        for (column, second) in types.enumerated()
+        where !Oracle.isShort || (row + column).isMultiple(of: 3) {
           let port = UInt16(1000 + row * 10 + column)
           for chunk in [Self.initiation, sctpChunk(first), sctpChunk(second)] {
             try pair.agree(on: Self.packet(port, chunk), "chunks \(first), \(second)")
