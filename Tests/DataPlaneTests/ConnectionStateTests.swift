@@ -76,4 +76,35 @@ import Testing
       }
     }
   }
+
+  /// Every state that a client can bring about ends at its timeout, and no sooner.
+  @Test(
+    arguments: [
+      ([.syn], .synReceived, 60), ([.syn, .ack], .established, 900),
+      ([.syn, .ack, .fin], .finWait, 120), ([.syn, .fin], .timeWait, 120),
+      ([.syn, .ack, .rst], .close, 10), ([.syn, []], .close, 10), ([], .udp, 300),
+    ] as [([TCPFlags], ConnectionState, Double)])
+  func endsAtItsTimeout(_ segments: [TCPFlags], _ state: ConnectionState, seconds: Double) throws {
+    let desk = try ForwarderDesk(entries: 8)
+    try desk.adopt(.site())
+    if state == .udp { _ = desk.forward(PacketCaseTests.dns) }
+    for flags in segments {
+      _ = desk.forward(
+        PacketBuilder(from: "10.0.0.1", to: "192.168.1.149").with { $0.tcpFlags = flags })
+    }
+    func states() -> [ConnectionState] {
+      desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now).connections
+        .map(\.state)
+    }
+    desk.advance(seconds: seconds - 0.01)
+    #expect(states() == [state])
+    desk.advance(seconds: 0.02)
+    #expect(states() == [])
+    desk.sweepAll()
+    #expect(desk.view.ipv4Connections == 0 && desk.view.expired == 1)
+    for number in UInt16(1)...6 {
+      let counted = desk.view.statistics(of: RealServerIndex(rawValue: number))
+      #expect(counted.active == 0 && counted.inactive == 0)
+    }
+  }
 }

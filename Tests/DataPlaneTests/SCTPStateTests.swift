@@ -79,4 +79,34 @@ import Testing
       }
     }
   }
+
+  /// Every state that a client can bring about ends at its timeout, and no sooner.
+  @Test(
+    arguments: [
+      ([1], .sctpInit1, 4), ([1, 1], .sctpInit, 61), ([1, 2], .sctpCookieEchoed, 61),
+      ([1, 10], .sctpEstablished, 900), ([1, 10, 7], .sctpShutdownReceived, 61),
+      ([1, 10, 8], .sctpClosed, 61), ([1, 6], .sctpClosed, 61),
+    ] as [([UInt8], ConnectionState, Double)])
+  func endsAtItsTimeout(_ chunks: [UInt8], _ state: ConnectionState, seconds: Double) throws {
+    var site = SnapshotSpecification.site()
+    site.services[0].key.ipProtocol = .sctp
+    site.services[0].policy = ServicePolicy(for: .sctp)
+    let desk = try ForwarderDesk(entries: 8)
+    try desk.adopt(site)
+    for chunk in chunks {
+      _ = desk.forward(
+        PacketBuilder(from: "10.0.0.1", to: "192.168.1.149").with {
+          $0.ipProtocol = .sctp
+          $0.payload = sctpChunk(chunk, [1, 2, 3, 4])
+        })
+    }
+    func states() -> [ConnectionState] {
+      desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now).connections
+        .map(\.state)
+    }
+    desk.advance(seconds: seconds - 0.01)
+    #expect(states() == [state])
+    desk.advance(seconds: 0.02)
+    #expect(states() == [])
+  }
 }

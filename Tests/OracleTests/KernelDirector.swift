@@ -69,7 +69,8 @@ final class KernelDirector: @unchecked Sendable {
       ip route add default via 192.168.2.1
       ip route add default via fd00:2::1
       \(neighbors.joined(separator: "\n"))
-      modprobe -a ip_vs \(Self.schedulers)
+      modprobe -a sch_ingress cls_flower act_skbedit ip_vs \(Self.schedulers)
+      tc qdisc add dev vec0 clsact
       """
   }
 
@@ -172,7 +173,7 @@ extension Requirement {
   /// Debian's packages `user-mode-linux` and `ipvsadm`: absent where apt does not know them, broken
   /// where it does, because then `scripts/test` installs them.
   static let kernelDirector = Requirement {
-    let tools = Requirement.commands("linux.uml", "ipvsadm", "modprobe", "ip", "sysctl")
+    let tools = Requirement.commands("linux.uml", "ipvsadm", "modprobe", "ip", "tc", "sysctl")
     guard case .absent(let reason) = tools.finding else { return .present }
     let known = try? Child.run(["apt-cache", "show", "user-mode-linux", "ipvsadm", "kmod"])
     return known?.ending == .exit(0)

@@ -48,7 +48,8 @@ struct Tables {
   private static func comparable(
     _ line: Substring, of listing: String, _ isKernels: Bool
   ) -> String {
-    guard line.first == " " || line.contains(":"), !line.hasSuffix("Port"), !line.hasPrefix("Prot")
+    let isCounted = line.first == " " || line.contains(":") || line.hasPrefix("FWM")
+    guard isCounted, !line.hasSuffix("Port"), !line.hasPrefix("Prot")
     else { return String(line) }
     if listing.contains("--rate") { return String(line.dropLast(5 * 9)) }
     guard listing.contains("--stats"), isKernels else { return String(line) }

@@ -71,6 +71,9 @@ final class TwoDirectors {
     #expect(output == kernel.output, "ipvsadm \(arguments)", sourceLocation: sourceLocation)
   }
 
+  /// A command of Martinet's own.
+  func martinet(_ arguments: String) throws { try martinet.martinet(arguments) }
+
   /// Gives the same rules to `ipvsadm -R` of both.
   func restore(_ rules: [String]) throws {
     let running = try kernel.start("ipvsadm -R <<'END'\n\(rules.joined(separator: "\n"))\nEND\n")
