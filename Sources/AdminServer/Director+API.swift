@@ -141,6 +141,20 @@ extension CheckReport {
   }
 }
 
+extension NeighborReport {
+  init(_ status: NeighborStatus) {
+    let neighbor = status.neighbor
+    self.init(
+      address: status.address,
+      state: neighbor.isResolved
+        ? .resolved : neighbor.macAddress == nil ? .unresolved : .silent,
+      ageSeconds: status.ageSeconds, macAddress: neighbor.macAddress,
+      previousMACAddress: status.previousMACAddress, changes: status.changes,
+      silences: status.silences, isFlapping: status.isFlapping, isDuplicate: status.isDuplicate,
+      services: status.services)
+  }
+}
+
 extension Timeouts {
   init(_ configuration: TimeoutConfiguration) {
     self.init(tcp: configuration.tcp, tcpFin: configuration.tcpFin, udp: configuration.udp)

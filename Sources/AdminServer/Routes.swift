@@ -60,6 +60,9 @@ struct Routes: Sendable {
       guard request.method == .GET else { throw notAllowed }
       return try Response(.ok, await director.queues().map(QueueReport.init))
     case ("vips", _): return try await virtualAddresses(request, rest)
+    case ("neighbors", true):
+      guard request.method == .GET else { throw notAllowed }
+      return try Response(.ok, await director.neighborStatuses().map(NeighborReport.init))
     case ("drains", _): return try await drains(request, rest)
     case ("configuration", false): return try await configuration(request, rest)
     case ("program", true):

@@ -12,7 +12,7 @@ struct Martinet: AsyncParsableCommand {
       SaveCommand.self, ServiceCommand.self, ChecksCommand.self, MarkCommand.self,
       QueuesCommand.self, ConnectionsCommand.self, StatusCommand.self, TopCommand.self,
       DrainCommand.self, VIPCommand.self,
-      NotifyCommand.self, IpvsadmCommand.self, RealServerCommand.self,
+      NotifyCommand.self, NeighborsCommand.self, IpvsadmCommand.self, RealServerCommand.self,
     ])
 
   static func main() async {

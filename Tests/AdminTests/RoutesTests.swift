@@ -74,6 +74,19 @@ import Testing
     ])
   }
 
+  @Test func neighbors() async throws {
+    try await expect([
+      ("GET /v1/neighbors", "", 200, "[]"), ("POST /v1/neighbors", "", 405, ""),
+      ("POST /v1/services", Self.web, 201, ""),
+      ("POST \(Self.webPath)/real-servers", Self.server, 201, ""),
+      (
+        "GET /v1/neighbors", "", 200,
+        #""changes":0,"isDuplicate":false,"isFlapping":false,"macAddress":"02:00:00:00:00:01""#
+      ),
+      ("GET /v1/neighbors", "", 200, #""silences":0,"state":"resolved"}]"#),
+    ])
+  }
+
   @Test func drains() async throws {
     let path = "/v1/drains"
     let server = #"{"address":"192.168.1.151"}"#

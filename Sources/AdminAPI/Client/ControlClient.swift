@@ -70,6 +70,11 @@ public struct ControlClient: Sendable {
     return ConnectionPageReport(connections: connections, next: next.flatMap { UInt64($0) })
   }
 
+  /// Real servers' neighbour entries, by address.
+  public func neighbors() throws(ControlError) -> [NeighborReport] {
+    try request("GET", "/v1/neighbors")
+  }
+
   /// Begins to drain a real server; returns its drains.
   public func drain(_ drain: DrainRequest) throws(ControlError) -> [DrainReport] {
     try request("POST", "/v1/drains", drain)

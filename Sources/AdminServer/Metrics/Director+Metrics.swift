@@ -15,6 +15,7 @@ extension Director {
     text.describe(serviceStatuses())
     text.describe(checkStatuses())
     text.describe(drains())
+    text.describe(neighborStatuses())
     text.describe(queues())
     text.describe(programCounters())
     return text.text
@@ -34,7 +35,7 @@ extension MetricsText {
     add(applySeconds, to: seconds)
     let events = family(
       "martinet_neighbor_events_total", .counter,
-      "Real servers that answered, fell silent, or came back with another MAC address.")
+      "Real servers that answered, fell silent, flapped, moved or have doubles on the LAN.")
     for change in NeighborChange.allCases {
       add(neighborEvents[change] ?? 0, ["event": "\(change)".snakeCased], to: events)
     }
@@ -104,6 +105,20 @@ extension MetricsText {
     let seconds = family(
       "martinet_check_seconds_total", .counter, "How long all results of a health check took.")
     for check in checks { add(check.totalSeconds, check.labels(), to: seconds) }
+  }
+
+  fileprivate mutating func describe(_ neighbors: [NeighborStatus]) {
+    func perNeighbor(
+      _ name: String, _ kind: Kind, _ help: String, _ value: (NeighborStatus) -> UInt64
+    ) {
+      let family = family("martinet_neighbor_\(name)", kind, help)
+      for neighbor in neighbors {
+        add(value(neighbor), ["real_server": "\(neighbor.address)"], to: family)
+      }
+    }
+    perNeighbor("age_seconds", .gauge, "Since it answers, is silent, or moved.", \.ageSeconds)
+    perNeighbor("changes_total", .counter, "Changes of its MAC address.", \.changes)
+    perNeighbor("silences_total", .counter, "Times that it fell silent.", \.silences)
   }
 
   fileprivate mutating func describe(_ drains: [DrainStatus]) {

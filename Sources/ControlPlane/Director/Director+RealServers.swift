@@ -19,6 +19,7 @@ extension Director {
       if followers[address] == nil { neighbors.unfollow(address) }
       throw .tooManyRealServers(limit: realServerIndices.limit)
     }
+    if followers[address] == nil { neighborHistories[address] = NeighborHistory(at: clock()) }
     followers[address, default: []].insert(key)
     let index = RealServerIndex(rawValue: number)
     var realServer =
@@ -90,6 +91,7 @@ extension Director {
     followers[address]?.remove(key)
     if followers[address]?.isEmpty ?? true {
       followers[address] = nil
+      neighborHistories[address] = nil
       unanswered.remove(address)
       neighbors.unfollow(address)
     }

@@ -59,30 +59,6 @@ extension Director {
     publishSoon()
   }
 
-  private func note(_ before: Neighbor, _ after: Neighbor, _ address: IPAddress) {
-    let metadata: Logger.Metadata = [
-      "address": "\(address)",
-      "mac": "\(after.macAddress.map(\.description) ?? "unknown")",
-    ]
-    if let old = before.macAddress, old != after.macAddress {
-      count(.changedAddress)
-      logger.notice(
-        "real server has another MAC address",
-        metadata: metadata.merging(["previous": "\(old)"]) { $1 })
-    }
-    if before.isResolved != after.isResolved {
-      count(after.isResolved ? .answered : .fellSilent)
-      if after.isResolved {
-        logger.info("real server answers", metadata: metadata)
-      } else {
-        logger.warning(
-          "real server does not answer on the LAN and gets no new connections", metadata: metadata)
-      }
-    }
-  }
-
-  private func count(_ change: NeighborChange) { neighborEvents[change, default: 0] += 1 }
-
   private func take(_ macAddress: MACAddress, _ isUp: Bool, of egress: EgressIndex) {
     guard Int(egress) < egressMACAddresses.count else { return }
     let metadata: Logger.Metadata = ["egress": "\(egress)", "mac": "\(macAddress)"]

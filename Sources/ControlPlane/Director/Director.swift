@@ -24,6 +24,8 @@ public actor Director {
   var lostInterface: String?
   /// The services that a followed address serves.
   var followers: [IPAddress: Set<VirtualServiceKey>] = [:]
+  /// Of followed addresses.
+  var neighborHistories: [IPAddress: NeighborHistory] = [:]
 
   /// New real servers that have not answered yet and were not waited for.
   var unanswered: Set<IPAddress> = []

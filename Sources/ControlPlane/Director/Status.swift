@@ -50,6 +50,10 @@ public enum NeighborChange: CaseIterable, Sendable {
   case fellSilent
   /// It came back with another MAC address.
   case changedAddress
+  /// It falls silent again and again.
+  case flapped
+  /// It has its former MAC address again, soon after it had another: two hosts own its address.
+  case duplicate
 }
 
 public struct RealServerStatus: Hashable, Sendable {
