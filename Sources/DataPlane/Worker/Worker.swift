@@ -105,6 +105,9 @@ struct WorkerThread: ~Copyable {
   private let cpu: Int32
   private let busyPoll: Bool
   private var adopted: UInt = 0
+  /// Packets that waited when the last wakeup to send moved none of them, or 0; turns since.
+  private var refused: UInt32 = 0
+  private var turnsSinceRefusal = 0
 
   /// Empty turns before the first sleep: about 30 µs, longer than the gap between two batches of a
   /// sender that fills its ring.
@@ -117,6 +120,9 @@ struct WorkerThread: ~Copyable {
   /// The longest sleep while the kernel has not taken what is to be sent, or a held fragment's
   /// first one may have come to another worker.
   private static let watchfulSleepMilliseconds: Int32 = 1
+  /// Turns before a wakeup to send that moved nothing is repeated if nothing else has changed: some
+  /// 2 µs. A zero-copy driver asks to be woken as long as its own ring is full.
+  private static let refusalTurns = 32
   /// How long a stop waits for the rings to run empty.
   private static let drainMilliseconds: Int32 = 200
 
@@ -147,7 +153,7 @@ struct WorkerThread: ~Copyable {
       if _slowPath(signals.pointee.isStopping.load(ordering: .acquiring)) {
         let began = stopBegan ?? now
         stopBegan = began
-        let isDrained = received == 0 && !loop.isSending
+        let isDrained = received == 0 && loop.waiting == 0
         if isDrained || now.milliseconds(since: began) > Self.drainMilliseconds { break }
       }
       if received > 0 {
@@ -176,14 +182,21 @@ struct WorkerThread: ~Copyable {
 
   @inline(__always) private mutating func performWakeups() {
     let wakeups = loop.wakeups
-    if wakeups.contains(.transmit) {
-      loop.counters.add(1, to: .transmitWakeups)
-      if sendto(socket, nil, 0, Int32(MSG_DONTWAIT), nil, 0) < 0 { note(errno) }
-    }
+    if wakeups.contains(.transmit) { wakeToSend() }
     if wakeups.contains(.fill) {
       loop.counters.add(1, to: .fillWakeups)
       if recvfrom(socket, nil, 0, Int32(MSG_DONTWAIT), nil, nil) < 0 { note(errno) }
     }
+  }
+
+  private mutating func wakeToSend() {
+    let waiting = loop.waiting
+    turnsSinceRefusal &+= 1
+    if waiting == refused, turnsSinceRefusal < Self.refusalTurns { return }
+    loop.counters.add(1, to: .transmitWakeups)
+    if sendto(socket, nil, 0, Int32(MSG_DONTWAIT), nil, 0) < 0 { note(errno) }
+    refused = loop.waiting == waiting ? waiting : 0
+    turnsSinceRefusal = 0
   }
 
   /// What a wakeup's errno means: net/xdp/xsk.c, af-xdp-facts.md §2.1.
@@ -204,7 +217,7 @@ struct WorkerThread: ~Copyable {
       pollfd(fd: socket, events: Int16(POLLIN), revents: 0),
       pollfd(fd: signals.pointee.alarm, events: Int16(POLLIN), revents: 0)
     )
-    let isWatchful = loop.isSending || loop.isHolding
+    let isWatchful = loop.waiting > 0 || loop.isHolding
     let milliseconds = isWatchful ? Self.watchfulSleepMilliseconds : Self.sleepMilliseconds
     loop.counters.add(1, to: .sleeps)
     let count = withUnsafeMutableBytes(of: &waits) {

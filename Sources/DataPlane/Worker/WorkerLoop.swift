@@ -95,8 +95,8 @@ public struct WorkerLoop: ~Copyable {
     return wakeups
   }
 
-  /// Whether packets wait to be taken by the kernel.
-  public var isSending: Bool { transmit.pending > 0 }
+  /// Packets that the kernel has not taken yet.
+  public var waiting: UInt32 { transmit.pending }
 
   /// Whether frames wait for others to decide them.
   public var isHolding: Bool { pen.count > 0 }

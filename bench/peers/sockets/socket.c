@@ -25,10 +25,11 @@ int lab_socket_open(struct lab_socket *s, const char *interface, unsigned queue)
 	int budget = SOCKET_BUDGET, bytes = SOCKET_FRAMES * SOCKET_CHUNK, status;
 
 	memset(s, 0, sizeof(*s));
-	s->frames = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	s->frames = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->frames == MAP_FAILED)
 		return errno;
+	madvise(s->frames, bytes, MADV_HUGEPAGE);
+	memset(s->frames, 0, bytes);
 	status = xsk_umem__create(&s->umem, s->frames, bytes, &s->fill, &s->completion, &memory);
 	if (!status)
 		status = xsk_socket__create(&s->socket, interface, queue, s->umem, &s->receive,
