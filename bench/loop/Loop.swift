@@ -3,7 +3,7 @@ import ArgumentParser
 import DataPlane
 import Foundation
 
-@main struct Loop: AsyncParsableCommand {
+@main struct Loop: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "loop",
     abstract: "The packet loop in process, Martinet beside its C twin.",
