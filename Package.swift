@@ -35,13 +35,16 @@ let package = Package(
     .systemLibrary(
       name: "CNetlink", pkgConfig: "libnl-route-3.0",
       providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+    // OpenSSL, for checks over HTTPS.
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     // epoll and its like: what health checks need and Glibc's module leaves out.
     .target(name: "CProbe"),
     // Desired state, configuration file, health checks, neighbours and links, snapshots.
     .target(
       name: "ControlPlane",
       dependencies: [
-        "DataPlane", "CNetlink", "CProbe", .product(name: "Logging", package: "swift-log"),
+        "DataPlane", "CNetlink", "COpenSSL", "CProbe",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ]),
     // Request and response types; ipvsadm's grammar and text; shared by server and client.

@@ -2,11 +2,12 @@
 # What scripts/test and scripts/demo share: words to the reader, and a machine made ready.
 
 BUILD_PACKAGES=(
-  libc6-dev libxdp-dev libbpf-dev libelf-dev libnl-3-dev libnl-route-3-dev pkg-config git)
+  libc6-dev libxdp-dev libbpf-dev libelf-dev libnl-3-dev libnl-route-3-dev libssl-dev pkg-config
+  git)
 # swiftc links with some version of the C++ library; a toolchain unpacked from an archive has none.
 compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || BUILD_PACKAGES+=(g++)
 readonly LAB_PACKAGES=(iproute2 ethtool util-linux procps binutils nginx curl tcpdump socat
-  prometheus keepalived systemd tmux)
+  prometheus keepalived openssl dnsmasq-base systemd tmux)
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -101,6 +101,7 @@ extension ServiceReport {
       service: status.configuration.key, scheduler: status.configuration.scheduler,
       flags: status.configuration.flags, persistence: status.configuration.persistence,
       isOnePacket: status.configuration.isOnePacket, policy: status.configuration.policy,
+      hasQuorum: status.hasQuorum,
       statistics: Counters(status.statistics), rates: Counters(status.rates),
       realServers: status.realServers.map(RealServerReport.init))
   }
@@ -127,7 +128,8 @@ extension RealServerReport {
 extension HealthReport {
   fileprivate init(_ standing: RealServerStanding) {
     self.init(
-      isUp: standing.isUp, isMember: standing.isMember, effectiveWeight: standing.weight)
+      isUp: standing.isUp, isMember: standing.isMember, effectiveWeight: standing.weight,
+      isSorryServer: standing.isSorryServer)
   }
 }
 

@@ -48,7 +48,7 @@ struct ImportCommand: ParsableCommand {
   struct Keepalived: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Take the virtual servers of a keepalived.conf.",
-      discussion: "VRRP, checks and scripts stay with keepalived.")
+      discussion: "VRRP, scripts and mail stay with keepalived.")
     @OptionGroup var source: Source
 
     func run() throws {

@@ -95,7 +95,7 @@ struct RunCommand: AsyncParsableCommand {
       ? try VirtualAddressOwner(
         interface: workers.interface.name, index: workers.interface.index, role: site.role,
         logger: logger) : nil
-    let checks = try CheckLoop(logger: logger)
+    let checks = try CheckLoop(interface: Int32(workers.interface.index), logger: logger)
     defer { checks.stop() }
     let director = Director(
       plane: workers, neighbors: neighbors, checks: checks, logger: logger)

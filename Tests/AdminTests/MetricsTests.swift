@@ -2,6 +2,7 @@
 import ControlPlane
 import DataPlane
 import Foundation
+import Logging
 import TestSupport
 import Testing
 
@@ -92,10 +93,22 @@ import Testing
     }
   }
 
+  /// Of a service with two checks that have the same words.
   private static func text() async throws -> String {
     let director = Director(
-      plane: try InProcessPlane(), neighbors: StatedNeighbors.site(),
-      logger: .init(label: "test"))
-    return await director.metrics()
+      plane: try InProcessPlane(), neighbors: StatedNeighbors.site(), checks: StatedChecks(),
+      logger: .init(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    try await director.addService(ServiceConfiguration(key: .web, scheduler: .rr))
+    try await director.addRealServer(
+      RealServerConfiguration(address: IPAddress("192.168.1.151")!, port: Port(80)), to: .web)
+    var (health, other) = (ServiceHealth(), HealthCheck(.tcp))
+    other.schedule.rise = 9
+    health.checks = [HealthCheck(.tcp), other]
+    try await director.setHealth(health, of: .web)
+    try await director.settle()
+    let text = await director.metrics()
+    #expect(text.contains("martinet_service_quorum{service=\"TCP 192.168.1.149:80\"} 1\n"))
+    #expect(text.matches(of: /martinet_check_up{check="tcp 192.168.1.151:80"/).count == 2)
+    return text
   }
 }

@@ -50,6 +50,7 @@ import Testing
       ("DELETE \(Self.webPath)", "", 204, ""),
       ("DELETE \(Self.webPath)", "", 404, #""errorNumber":3"#),
       ("DELETE /v1/services", "", 204, ""),
+      ("GET /v1/checks", "", 200, "[]"), ("POST /v1/checks", "", 405, "does not take"),
     ])
   }
 

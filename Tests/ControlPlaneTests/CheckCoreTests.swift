@@ -86,7 +86,7 @@ private final class StatedProbe: Probe {
       core = CheckCore(
         poller: try #require(Poller()),
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, random: Seed(seed)
-      ) { [unowned self] _ in
+      ) { [unowned self] _, _ in
         begun.append(now)
         open += 1
         return StatedProbe(answer) { self.open -= 1 }

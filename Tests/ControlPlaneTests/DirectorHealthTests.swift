@@ -43,7 +43,7 @@ import Testing
     #expect(desk.destination(ack(2)) == .realServer(1))
     let down = try #require(try await desk.web().realServers.last)
     #expect(down.configuration.weight == 1)
-    #expect(down.standing == RealServerStanding(isUp: false, isMember: true, weight: 0))
+    #expect(down.standing == RealServerStanding(isUp: false, isMember: true, weight: 0, share: 0))
     // The operator's weight is what comes back, the one of now.
     var edited = RealServerConfiguration.number(1)
     edited.weight = 7
@@ -103,6 +103,92 @@ import Testing
     await desk.director.clear()
     try await desk.director.settle()
     #expect(checks.present.isEmpty)
+  }
+
+  /// Whose VIP is asked has to be known by MAC address, the one of the moment.
+  @Test func vipsAreAskedAtMACAddresses() async throws {
+    var check = HealthCheck(.tcp)
+    check.target = .vip
+    let (desk, checks) = try await desk(Self.health { $0.checks = [check] })
+    #expect(
+      checks.present.map { "\($0)" } == [
+        "tcp 192.168.1.149:80 at 192.168.1.151", "tcp 192.168.1.149:80 at 192.168.1.152",
+      ])
+    let (one, two) = (IPAddress("192.168.1.151")!, IPAddress("192.168.1.152")!)
+    #expect(checks.neighbors == [one: .realServer(1), two: .realServer(2)])
+    let running = Task { try await desk.director.run() }
+    defer { running.cancel() }
+    desk.neighbors.change(one, to: Neighbor(macAddress: .realServer(9), isResolved: true))
+    while checks.neighbors[one] != .realServer(9) { try await Task.sleep(for: .milliseconds(2)) }
+  }
+
+  /// The sorry server is no real server of the operator's, and goes when it is asked to.
+  @Test func theSorryServerStandsIn() async throws {
+    let sorry = IPAddress("192.168.1.159")!
+    let (desk, checks) = try await desk(
+      Self.health { ($0.quorum, $0.sorryServer) = (2, sorry) })
+    #expect(checks.present.count == 2)
+    #expect((1...2).map { desk.destination(syn($0)) } == [.realServer(2), .realServer(1)])
+    try await state(checks, ".151:80", isUp: false, desk)
+    #expect((3...6).map { desk.destination(syn($0)) } == .init(repeating: .realServer(9), count: 4))
+    // The connections of before go on.
+    #expect((1...2).map { desk.destination(ack($0)) } == [.realServer(2), .realServer(1)])
+    #expect(try await desk.web().hasQuorum == false)
+    #expect(await desk.director.site().tables[0].realServers.count == 2)
+    for refused in [DirectorError.noSuchRealServer(sorry, .web)] {
+      await #expect(throws: refused) {
+        try await desk.director.deleteRealServer(sorry, port: Port(80), from: .web)
+      }
+      await #expect(throws: refused) {
+        try await desk.director.editRealServer(.number(9), of: .web)
+      }
+    }
+    try await state(checks, ".151:80", isUp: true, desk)
+    #expect(Set((7...8).map { desk.destination(syn($0)) }) == [.realServer(2), .realServer(1)])
+    #expect(desk.neighbors.followed.contains(sorry))
+    try await desk.director.setHealth(Self.health(), of: .web)
+    try await desk.director.settle()
+    #expect(!desk.neighbors.followed.contains(sorry))
+    #expect(try await desk.web().realServers.count == 2)
+  }
+
+  /// A real server becomes the sorry server and back by a file, and one that cannot be had changes
+  /// nothing.
+  @Test func theFileMovesTheSorryServer() async throws {
+    let (desk, _) = try await desk()
+    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    (site.tables, site.timeouts) = await desk.director.site()
+    let before = site
+    site.tables[0].realServers.removeLast()
+    site.tables[0].health.sorryServer = IPAddress("192.168.1.152")!
+    try await desk.director.apply(site)
+    try await desk.director.settle()
+    #expect(await desk.director.site().tables == site.tables)
+    #expect(try await desk.web().realServers.count == 2)
+    var wrong = before
+    wrong.tables[0].health.sorryServer = IPAddress("10.9.9.9")!
+    await #expect(throws: DirectorRefusals.self) { try await desk.director.apply(wrong) }
+    #expect(await desk.director.site().tables == site.tables)
+    try await desk.director.apply(before)
+    try await desk.director.settle()
+    #expect(await desk.director.site().tables == before.tables)
+    #expect(Set((1...2).map { desk.destination(syn($0)) }) == [.realServer(2), .realServer(1)])
+  }
+
+  /// What comes back gets a tenth of its share in the first second, and all of it in the end.
+  @Test func slowStart() async throws {
+    let (desk, checks) = try await desk(Self.health { $0.slowStartSeconds = 9 }, scheduler: .wrr)
+    try await state(checks, ".151:80", isUp: false, desk)
+    try await state(checks, ".151:80", isUp: true, desk)
+    func share(of ports: Range<UInt16>) -> Int {
+      ports.count { desk.destination(syn($0)) == .realServer(1) }
+    }
+    // 25 of 25 + 256 parts of 281 connections.
+    #expect(share(of: 1..<282) == 25)
+    desk.advance(seconds: 20)
+    await desk.director.publishSoon()
+    try await desk.director.settle()
+    #expect((49...51).contains(share(of: 1000..<1100)))
   }
 
   /// `initial: down`: nothing goes to one that nobody has asked yet.

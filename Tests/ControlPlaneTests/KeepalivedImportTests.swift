@@ -92,8 +92,8 @@ import Testing
     let expected = [
       (1, "vrrp_instance VI_1: is not a director's"), (4, "include other.conf: is not followed"),
       (6, "lb_algo magic: is no scheduler"), (7, "lb_kind TUN: is not available"),
-      (9, "virtual_server 192.0.2.2 80: becomes direct routing"), (11, "delay_loop 6: is not"),
-      (12, "real_server 192.0.2.11 8080: is left out"), (13, "TCP_CHECK: is not carried"),
+      (9, "virtual_server 192.0.2.2 80: becomes direct routing"),
+      (12, "real_server 192.0.2.11 8080: is left out"),
       (19, "virtual_server fwmark 0: is left out"),
       (20, "protocol DCCP: is not available: TCP, UDP and SCTP"),
       (22, "virtual_server 192.0.2.2: is no address with a port"),
@@ -105,6 +105,100 @@ import Testing
         lines(result.findings).contains { $0.hasPrefix("line \(line): \(part)") },
         "\(line) \(part) in \(lines(result.findings))")
     }
+  }
+
+  /// Times, retries and questions are carried, what is asked of all alike once.
+  @Test func checksAreCarried() throws {
+    let result = KeepalivedImport(
+      """
+      virtual_server 192.0.2.1 80 {
+        lb_kind DR
+        delay_loop 6
+        alpha
+        quorum 2
+        hysteresis 1
+        sorry_server 192.0.2.99 80
+        real_server 192.0.2.11 80 {
+          TCP_CHECK { connect_timeout 1.5
+            retry 2
+            connect_port 81
+          }
+        }
+        real_server 192.0.2.12 80 {
+          TCP_CHECK { connect_timeout 1.5
+            retry 2
+            connect_port 81
+          }
+        }
+      }
+      virtual_server 192.0.2.2 53 {
+        lb_kind DR
+        protocol UDP
+        virtualhost example.org
+        inhibit_on_failure
+        real_server 192.0.2.11 53 {
+          DNS_CHECK { type a
+            name example.org
+          }
+          UDP_CHECK { payload Ab12f 3 456
+            require_reply 01
+          }
+        }
+        real_server 192.0.2.12 53 {
+          HTTP_GET { url { path /a
+              status_code 200-204 301
+            }
+            url { path /b
+              digest 9b3a0c85a887a256d6939da88aabd8cd
+            }
+          }
+          SSL_GET { enable_sni
+            url { path /c
+            }
+          }
+          PING_CHECK { }
+          MISC_CHECK { misc_path "/usr/bin/check -x"
+            misc_timeout 7
+          }
+          MISC_CHECK { misc_path check.sh
+          }
+          SMTP_CHECK { }
+        }
+      }
+      """)
+    #expect(
+      lines(result.findings).map { String($0.prefix(40)) } == [
+        "line 39: digest 9b3a0c85a887a256d6939da8", "line 50: MISC_CHECK: is left out: give i",
+        "line 52: SMTP_CHECK: is not carried: scr",
+      ], "\(lines(result.findings))")
+    let (web, names) = (result.tables[0].health, result.tables[1].health)
+    var check = HealthCheck(.tcp, port: Port(81))
+    (check.schedule.intervalMilliseconds, check.schedule.timeoutMilliseconds) = (6000, 1500)
+    (check.schedule.rise, check.schedule.fall, check.schedule.initial) = (1, 3, .down)
+    #expect(web.checks == [check] && web.ownChecks.isEmpty && web.onFailure == .remove)
+    #expect(web.quorum == 2 && web.hysteresis == 1)
+    #expect(web.sorryServer == IPAddress("192.0.2.99"))
+    #expect(names.onFailure == .inhibit && names.checks.isEmpty)
+    let first = try #require(names.ownChecks[IPAddress("192.0.2.11")!])
+    var (dns, udp) = (DNSQuestion(), DatagramQuestion())
+    (dns.name, dns.type) = ("example.org", .A)
+    (udp.payload, udp.needsReply, udp.reply) = ([0xab, 0x12, 0x0f, 3, 0x45, 6], true, [1])
+    #expect(first.map(\.kind) == [.dns(dns), .udp(udp)])
+    #expect(first.map(\.schedule.fall) == [4, 2])
+    let second = try #require(names.ownChecks[IPAddress("192.0.2.12")!])
+    var urls = [HTTPQuestion(), HTTPQuestion(), HTTPQuestion()]
+    for (place, path) in ["/a", "/b", "/c"].enumerated() {
+      (urls[place].path, urls[place].host) = (path, "example.org")
+    }
+    urls[0].statuses = [200...204, 301...301]
+    var tls = TLSQuestion()
+    tls.serverName = "example.org"
+    #expect(
+      second.map(\.kind) == [
+        .http(urls[0]), .http(urls[1]), .https(urls[2], tls), .ping,
+        .command("/usr/bin/check -x"),
+      ])
+    #expect(second.last?.schedule.timeoutMilliseconds == 7000 && second.last?.schedule.fall == 1)
   }
 
   @Test func groupsAreAServiceEach() {

@@ -135,8 +135,43 @@ import Testing
     #expect(try site.yaml.contains("interval: 0.25\n"))
   }
 
+  /// What is written of each kind reads as the same.
+  @Test func kindsOfChecks() throws {
+    var (http, tls) = (HTTPQuestion(), TLSQuestion())
+    (http.path, http.host, http.statuses) = ("/a?b=c", "example.org", [200...299, 404...404])
+    http.body = "a: \"b\" #c\n"
+    (tls.serverName, tls.isVerified, tls.authorities) = ("example.net", true, "/etc/ca file")
+    var (udp, dns) = (DatagramQuestion(), DNSQuestion())
+    (udp.payload, udp.needsReply, udp.reply) = ([0, 255], true, Array("hex:".utf8))
+    (dns.name, dns.type) = ("example.org", .AAAA)
+    var site = try SiteConfiguration(
+      yaml: Self.head + "services: [{vip: 192.168.1.149, protocol: udp, port: 53}]")
+    site.tables[0].health.checks = [
+      .tcp, .http(http), .https(http, tls), .udp(udp), .dns(dns), .ping, .command("/bin/a b  c"),
+    ].map { HealthCheck($0) }
+    site.tables[0].health.checks[0].port = Port(9)
+    site.tables[0].health.checks[3].target = .vip
+    let yaml = try site.yaml
+    #expect(try SiteConfiguration(yaml: yaml) == site, "\(yaml)")
+  }
+
   @Test(arguments: [
     ("{kind: tcpp}", "services[0].health.checks[0].kind: \"tcpp\" is not tcp"),
+    ("{kind: http, path: x}", "a path that begins with /"),
+    ("{kind: http, path: \"/a\\r\\nX: y\"}", "a path that begins with / and has no blanks"),
+    ("{kind: http, host: \"a b\"}", "checks[0].host"),
+    ("{kind: http, status: 200-}", "200-299,404"),
+    ("{kind: http, status: 299-200}", "status codes"), ("{kind: http, sni: a}", "is no known key"),
+    ("{kind: https, verify: yes please}", "true or false"),
+    ("{kind: https, ca-file: a}", "absolute"),
+    ("{kind: udp, payload: \"hex:abc\"}", "hex: and pairs of digits"),
+    ("{kind: udp, reply: \"hex:+1\"}", "hex: and pairs of digits"),
+    ("{kind: dns, name: a..b}", "a domain name"), ("{kind: dns, type: ANY}", "A or NS or CNAME"),
+    ("{kind: command}", "`command` is missing"), ("{kind: command, command: ls}", "absolute path"),
+    ("{kind: ping, port: 80}", "is no known key"),
+    ("{kind: http, to: vip}", "http cannot be asked of the VIP"),
+    ("{kind: udp, to: vip}", "add `require-reply: true`"),
+    ("{kind: tcp, to: me}", "real-server or vip"),
     ("{}", "services[0].health.checks[0]: `kind` is missing"),
     ("{kind: tcp, interval: 0.05}", "checks[0].interval: \"0.05\" is not a number of seconds"),
     ("{kind: tcp, interval: 1e3}", "a number of seconds from 0.1 to 86400"),
@@ -157,6 +192,32 @@ import Testing
     #expect(found.first?.contains(part) == true, "\(found)")
   }
 
+  @Test func whatFollowsFromChecks() throws {
+    func health(_ text: String) -> String {
+      Self.head + """
+        services:
+        - {vip: 192.168.1.149, protocol: tcp, port: 80, health: {\(text)},
+           real-servers: [{address: 192.168.1.151}]}
+        """
+    }
+    let site = try SiteConfiguration(
+      yaml: health("quorum: 3, hysteresis: 2, sorry-server: 192.168.1.159, slow-start: 60"))
+    let table = try #require(site.tables.first)
+    #expect(table.health.quorum == 3 && table.health.hysteresis == 2)
+    #expect(table.health.sorryServer == IPAddress("192.168.1.159"))
+    #expect(table.health.slowStartSeconds == 60)
+    #expect(try SiteConfiguration(yaml: site.yaml) == site)
+    for (text, part) in [
+      ("quorum: 2, hysteresis: 2", "give less than the quorum"),
+      ("sorry-server: 192.168.1.151", "twice: keep one"),
+      ("sorry-server: \"fd00::1\"", "of the service's version"),
+      ("sorry-server: 224.0.0.1", "not a unicast"), ("slow-start: 86401", "from 0 to 86400"),
+    ] {
+      let found = findings(health(text))
+      #expect(found.count == 1 && found[0].contains(part), "\(found)")
+    }
+  }
+
   /// A mark has no port: the check must say one, or the real server.
   @Test func checksNeedAPort() {
     func wrong(_ check: String, _ realServer: String) -> [String] {
@@ -169,6 +230,7 @@ import Testing
           """)
     }
     #expect(wrong(", port: 80", "").isEmpty && wrong("", ", port: 80").isEmpty)
+    #expect(wrong(", port: 80, to: vip", "").first?.contains("leave `to` out") == true)
     #expect(wrong("", "").first?.contains("give the check a `port`") == true)
   }
 

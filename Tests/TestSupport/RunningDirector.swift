@@ -33,7 +33,7 @@ public final class RunningDirector {
       if let ending = process.wait(seconds: 0) {
         throw Failure("martinet run ended: \(ending)\n\(process.output)")
       }
-      return try finish("-L").ending == .exit(0)
+      return try finish("-Ln").ending == .exit(0)
     }
     guard isUp else { throw Failure("martinet run does not answer\n\(process.output)") }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ControlPlane
+import DataPlane
 import Synchronization
 
 /// Checks whose results the test states. Those it says nothing of are as they begin.
@@ -9,12 +10,20 @@ public final class StatedChecks: CheckSource {
   private let made = Mutex<Set<CheckInstance>>([])
   private let stated = Mutex<[CheckInstance: Bool]>([:])
 
+  private let told = Mutex<[IPAddress: MACAddress]>([:])
+
+  /// What the director last said of real servers whose VIP is asked.
+  public var neighbors: [IPAddress: MACAddress] { told.withLock { $0 } }
+
   public init() {
     (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
-  public func make(_ checks: Set<CheckInstance>) -> Set<CheckInstance> {
+  public func make(
+    _ checks: Set<CheckInstance>, neighbors: [IPAddress: MACAddress]
+  ) -> Set<CheckInstance> {
     made.withLock { $0 = checks }
+    told.withLock { $0 = neighbors }
     return checks.filter { !isUp($0) }
   }
 

@@ -9,8 +9,11 @@ public struct HealthReport: Hashable, Sendable, Codable {
   public var isMember: Bool
   /// What it has of its weight now: 0 while it is down.
   public var effectiveWeight: UInt32
+  /// Whether it only takes the place of others.
+  public var isSorryServer: Bool
 
-  public init(isUp: Bool, isMember: Bool, effectiveWeight: UInt32) {
+  public init(isUp: Bool, isMember: Bool, effectiveWeight: UInt32, isSorryServer: Bool = false) {
+    self.isSorryServer = isSorryServer
     self.isUp = isUp
     self.isMember = isMember
     self.effectiveWeight = effectiveWeight
@@ -20,6 +23,9 @@ public struct HealthReport: Hashable, Sendable, Codable {
 extension RealServerReport {
   /// As ipvsadm shows it: the weight that packets are forwarded by.
   public var effectiveWeight: UInt32 { drain == nil ? health?.effectiveWeight ?? weight : 0 }
+
+  /// Whether only the configuration file can say it.
+  public var isSorryServer: Bool { health?.isSorryServer ?? false }
 
   /// Whether ipvsadm shows it.
   public var isMember: Bool { health?.isMember ?? true }

@@ -38,6 +38,8 @@ public struct ServiceReport: Hashable, Sendable, Codable {
   /// Whether every datagram is scheduled by itself (`ops` in ipvsadm's text).
   public var isOnePacket: Bool
   public var policy: ServicePolicy
+  /// Whether enough real servers are up; nil where nothing is checked.
+  public var hasQuorum: Bool?
   public var statistics: Counters
   public var rates: Counters
   /// In the scheduler's order: the one added last comes first, as in LVS.
@@ -47,9 +49,10 @@ public struct ServiceReport: Hashable, Sendable, Codable {
   public init(
     service: VirtualServiceKey, scheduler: Scheduler, flags: SchedulerFlags = [],
     persistence: Persistence? = nil, isOnePacket: Bool = false, policy: ServicePolicy? = nil,
-    statistics: Counters = Counters(), rates: Counters = Counters(),
+    hasQuorum: Bool? = nil, statistics: Counters = Counters(), rates: Counters = Counters(),
     realServers: [RealServerReport] = []
   ) {
+    self.hasQuorum = hasQuorum
     self.service = service
     self.scheduler = scheduler
     self.flags = flags

@@ -46,7 +46,7 @@ public struct TableText: Sendable {
         if let mask = persistence.ipvsadmMask { text += " -M \(mask)" }
       }
       text += (service.isOnePacket ? " -o" : "") + (flags.isEmpty ? "" : " -b \(flags)") + "\n"
-      for server in Self.sorted(service.realServers) {
+      for server in Self.sorted(service.realServers.filter { !$0.isSorryServer }) {
         let serverName = anyName(
           server.realServer.address, server.realServer.port, service.service.ipProtocol)
         text += "-a \(name) -r \(serverName) -g -w \(server.weight)\n"

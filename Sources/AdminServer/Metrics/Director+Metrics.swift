@@ -55,6 +55,13 @@ extension MetricsText {
     perService("packets", "Packets that were forwarded.", \.inPackets)
     perService("bytes", "Octets of the IP packets that were forwarded.", \.inBytes)
 
+    let quorum = family(
+      "martinet_service_quorum", .gauge, "0 while too few of the service's real servers are up.")
+    for service in services {
+      add(
+        service.hasQuorum ?? true ? 1 : 0, ["service": "\(service.configuration.key)"], to: quorum)
+    }
+
     func perRealServer(
       _ name: String, _ kind: Kind, _ help: String, _ value: (RealServerStatus) -> UInt64
     ) {

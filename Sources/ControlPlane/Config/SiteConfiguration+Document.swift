@@ -143,7 +143,7 @@ extension SiteConfiguration.ServiceTable {
     form.field("quiescent-clients", .oneOf, &service.policy.quiescentClients)
     health.visit(&form, of: service.key)
     let (key, serviceIsSound) = (service.key, form.isSound)
-    var addresses: Set<IPAddress> = []
+    var addresses = Set([health.sorryServer].compactMap { $0 })
     let new = RealServerConfiguration(address: key.address, port: key.port)
     var (ownChecks, checks) = (health.ownChecks, health.checks)
     form.list("real-servers", &realServers, new: new) { form, realServer in
@@ -152,7 +152,7 @@ extension SiteConfiguration.ServiceTable {
       form.field("weight", .number(0...RealServerConfiguration.largestWeight), &realServer.weight)
       form.field("upper-threshold", .number(0...UInt32.max), &realServer.upperThreshold)
       form.field("lower-threshold", .number(0...UInt32.max), &realServer.lowerThreshold)
-      ownChecks[realServer.address].visit(&form, askingPort: realServer.port)
+      ownChecks[realServer.address].visit(&form, of: key, askingPort: realServer.port)
       let port = realServer.port
       form.check { () throws(HealthCheckError) in
         for check in checks { try check.validate(port) }

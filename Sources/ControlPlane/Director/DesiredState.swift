@@ -30,6 +30,8 @@ struct RealServer {
   /// nil where it is not being emptied.
   var drain: Drain?
   let index: RealServerIndex
+  /// Whether it only takes the place of others.
+  var isSorryServer = false
   /// The workers' counters when this real server got its number.
   let origin: Statistics
   var tally = Tally()

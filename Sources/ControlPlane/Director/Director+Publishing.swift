@@ -153,12 +153,14 @@ extension Director {
     of realServer: RealServer, _ standing: ServiceStanding
   ) -> SnapshotSpecification.RealServer? {
     let configuration = realServer.configuration
-    let standing = standing.realServers[configuration.address]
+    let (scale, standing) = (standing.scale, standing.realServers[configuration.address])
     guard standing?.isMember ?? true, !(realServer.drain?.isGone ?? false) else { return nil }
-    let weight = realServer.drain == nil ? standing?.weight ?? configuration.weight : 0
+    let weight = realServer.drain == nil ? standing?.share ?? configuration.weight : 0
+    let lastWeight = realServer.lastWeight.multipliedReportingOverflow(by: scale)
     return SnapshotSpecification.RealServer(
       index: realServer.index, weight: weight,
-      lastWeight: realServer.lastWeight, address: configuration.address,
+      lastWeight: weight > 0 ? weight : lastWeight.overflow ? .max : lastWeight.partialValue,
+      address: configuration.address,
       upperThreshold: configuration.upperThreshold, lowerThreshold: configuration.lowerThreshold,
       macAddress: realServer.neighbor.macAddress, isResolved: realServer.neighbor.isResolved,
       egress: realServer.neighbor.egress)

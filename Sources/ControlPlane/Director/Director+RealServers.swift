@@ -28,6 +28,7 @@ extension Director {
         configuration: configuration, lastWeight: 0, sequence: 0, neighbor: neighbor, index: index,
         origin: workerStatistics(of: index))
     realServer.configuration = configuration
+    realServer.isSorryServer = false
     realServer.lastWeight = configuration.weight
     realServer.sequence = nextSequence()
     realServer.neighbor = neighbor
@@ -50,8 +51,8 @@ extension Director {
     guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
     try configuration.validateRanges()
-    guard let known = services[key]!.realServers[address]?.configuration,
-      key.mark == nil || known.port == configuration.port
+    guard let known = services[key]!.realServers[address], !known.isSorryServer,
+      key.mark == nil || known.configuration.port == configuration.port
     else { throw .noSuchRealServer(address, key) }
     try configuration.validate(for: key)
     services[key]!.realServers[address]!.configuration = configuration
@@ -70,9 +71,15 @@ extension Director {
     _ address: IPAddress, port: Port, from key: VirtualServiceKey
   ) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
-    guard services[key]!.realServers[address]?.configuration.port == port,
-      let realServer = services[key]!.realServers.removeValue(forKey: address)
+    guard let known = services[key]!.realServers[address], known.configuration.port == port,
+      !known.isSorryServer
     else { throw .noSuchRealServer(address, key) }
+    remove(address, from: key)
+  }
+
+  /// Takes one out that is there.
+  func remove(_ address: IPAddress, from key: VirtualServiceKey) {
+    guard let realServer = services[key]!.realServers.removeValue(forKey: address) else { return }
     services[key]!.departed[realServer.index] = realServer
     release(address, of: key)
     changeRealServers(of: key)

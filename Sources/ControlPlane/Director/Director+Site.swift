@@ -30,7 +30,7 @@ extension Director {
     for table in site.tables {
       attempt { () throws(DirectorError) in
         try put(table.service)
-        try setHealth(table.health, of: table.service.key)
+        try put(table.health, table.service.key)
       }
       for realServer in table.realServers {
         attempt { () throws(DirectorError) in try put(realServer, table.service.key) }
@@ -52,8 +52,10 @@ extension Director {
     let tables = services.values.sorted { $0.sequence < $1.sequence }.map { service in
       SiteConfiguration.ServiceTable(
         service: service.configuration, health: service.health,
-        realServers: service.realServers.values.sorted { $0.sequence < $1.sequence }
-          .map(\.configuration))
+        realServers: service.realServers.values.filter { !$0.isSorryServer }.sorted {
+          $0.sequence < $1.sequence
+        }
+        .map(\.configuration))
     }
     return (tables, timeoutConfiguration)
   }
@@ -81,6 +83,9 @@ extension Director {
   private func put(
     _ configuration: RealServerConfiguration, _ key: VirtualServiceKey
   ) throws(DirectorError) {
+    if services[key]?.realServers[configuration.address] != nil {
+      services[key]!.realServers[configuration.address]!.isSorryServer = false
+    }
     switch services[key]?.realServers[configuration.address]?.configuration {
     case nil: try addRealServer(configuration, to: key)
     case configuration: break
@@ -97,9 +102,11 @@ extension Director {
         try? deleteService(key)
         continue
       }
-      for address in service.realServers.keys where !addresses.contains(address) {
-        try? deleteRealServer(
-          address, port: service.realServers[address]!.configuration.port, from: key)
+      for (address, realServer) in service.realServers
+      where realServer.isSorryServer
+        ? address != service.health.sorryServer : !addresses.contains(address)
+      {
+        remove(address, from: key)
       }
     }
   }

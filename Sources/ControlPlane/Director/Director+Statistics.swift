@@ -14,7 +14,7 @@ extension Director {
           status(of: $0, service.standing, views, clients: clients[$0.index] ?? 0)
         },
         statistics: total(of: service, views) - service.tally.zero,
-        rates: service.tally.estimator.rates)
+        hasQuorum: service.standing.hasQuorum, rates: service.tally.estimator.rates)
     }
   }
 

@@ -39,6 +39,8 @@ public actor Director {
 
   /// Whether there are checks.
   var isChecking = false
+  /// Weighs slowly starting real servers anew in a second.
+  var rise: Task<Void, Never>?
 
   /// Changes made, and how many of them workers act on.
   var changes: UInt64 = 0

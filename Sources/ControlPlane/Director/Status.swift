@@ -101,15 +101,18 @@ public struct ServiceStatus: Hashable, Sendable {
   public var realServers: [RealServerStatus]
   /// The service's own totals: they outlive real servers that are removed.
   public var statistics: Statistics
+  /// Whether enough real servers are up; nil where nothing is checked.
+  public var hasQuorum: Bool?
   public var rates: Rates
 
   public init(
     configuration: ServiceConfiguration, realServers: [RealServerStatus],
-    statistics: Statistics = Statistics(), rates: Rates = Rates()
+    statistics: Statistics = Statistics(), hasQuorum: Bool? = nil, rates: Rates = Rates()
   ) {
     self.configuration = configuration
     self.realServers = realServers
     self.statistics = statistics
+    self.hasQuorum = hasQuorum
     self.rates = rates
   }
 }

@@ -21,7 +21,7 @@ struct CheckCore {
 
   private let poller: Poller
   private let logger: Logger
-  private let makeProbe: (CheckInstance) -> any Probe
+  private let makeProbe: (CheckInstance, UInt64) -> any Probe
   private var entries: [Entry?] = []
   private var free: [Int] = []
   private var places: [CheckInstance: Int] = [:]
@@ -31,10 +31,11 @@ struct CheckCore {
   /// Whether a check came up or went down since this was last set to false.
   var hasChanges = false
 
+  /// - Parameter makeProbe: is also given the token that `proceed` will know the probe by.
   init(
     poller: Poller, logger: Logger,
     random: any RandomNumberGenerator = SystemRandomNumberGenerator(),
-    makeProbe: @escaping (CheckInstance) -> any Probe
+    makeProbe: @escaping (CheckInstance, UInt64) -> any Probe
   ) {
     self.poller = poller
     self.logger = logger
@@ -98,8 +99,7 @@ struct CheckCore {
       if entries[place]!.probe == nil {
         begin(place, now: now)
       } else {
-        let limit = Double(entries[place]!.status.instance.schedule.timeoutMilliseconds) / 1000
-        finish(place, .failure("no answer within \(limit) s"), now: now)
+        giveUp(place, now: now)
       }
     }
   }
@@ -107,18 +107,24 @@ struct CheckCore {
   /// A descriptor that was watched under `token` has something to say.
   mutating func proceed(_ token: UInt64, now: Duration) {
     let place = Int(token & 0xffff_ffff)
-    guard place < entries.count, let entry = entries[place], let probe = entry.probe,
-      entry.turn == UInt32(token >> 32)
+    guard place < entries.count, let probe = entries[place]?.probe,
+      token == self.token(of: place)
     else { return }
     take(probe.proceed(), of: place, now: now)
   }
 
+  private mutating func giveUp(_ place: Int, now: Duration) {
+    let limit = Double(entries[place]!.status.instance.schedule.timeoutMilliseconds) / 1000
+    let isSuccess = entries[place]!.probe?.silenceIsSuccess ?? false
+    finish(place, isSuccess ? .success : .failure("no answer within \(limit) s"), now: now)
+  }
+
   private mutating func begin(_ place: Int, now: Duration) {
     let instance = entries[place]!.status.instance
-    let probe = makeProbe(instance)
+    entries[place]!.turn &+= 1
+    let probe = makeProbe(instance, token(of: place))
     entries[place]!.probe = probe
     entries[place]!.begun = now
-    entries[place]!.turn &+= 1
     deadlines.set(now + .milliseconds(instance.schedule.timeoutMilliseconds), of: place)
     take(probe.begin(), of: place, now: now)
   }
@@ -126,12 +132,16 @@ struct CheckCore {
   private mutating func take(_ step: ProbeStep, of place: Int, now: Duration) {
     switch step {
     case .waiting(let interest, let descriptor):
-      let token = UInt64(entries[place]!.turn) << 32 | UInt64(place)
-      let code = poller.watch(descriptor, for: interest, as: token)
+      let code = poller.watch(descriptor, for: interest, as: token(of: place))
       if code != 0 { finish(place, .none("epoll: \(code)"), now: now) }
+    case .expecting: break
     case .finished(let result):
       finish(place, result, now: now)
     }
+  }
+
+  private func token(of place: Int) -> UInt64 {
+    UInt64(entries[place]!.turn & 0x7fff_ffff) << 32 | UInt64(place)
   }
 
   private mutating func finish(_ place: Int, _ result: CheckResult, now: Duration) {
@@ -148,6 +158,7 @@ struct CheckCore {
       entries[place]!.status.failures += 1
       entries[place]!.status.lastFailure = reason
     case .none(let reason):
+      entries[place]!.status.lastFailure = reason
       logger.warning(
         "check could not be made",
         metadata: ["check": "\(entry.status.instance)", "cause": "\(reason)"])

@@ -11,6 +11,7 @@ import Synchronization
 public final class CheckLoop: CheckSource {
   private struct State: ~Copyable {
     var core: CheckCore
+    let maker: ProbeMaker
     var isStopped = false
   }
 
@@ -21,13 +22,17 @@ public final class CheckLoop: CheckSource {
   private let thread = Mutex<pthread_t?>(nil)
 
   /// Throws where the system has no descriptor or thread for it.
-  public init(logger: Logger) throws(DirectorError) {
+  ///
+  /// - Parameter interface: the index of the one that VIPs are asked on.
+  public init(interface: Int32, logger: Logger) throws(DirectorError) {
     guard let poller = Poller() else {
       throw .system("cannot make health checks: epoll: \(String(cString: strerror(errno)))")
     }
     self.poller = poller
     (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    state = Mutex(State(core: CheckCore(poller: poller, logger: logger, makeProbe: Self.probe)))
+    let maker = ProbeMaker(interface: interface, poller: poller)
+    let core = CheckCore(poller: poller, logger: logger, makeProbe: maker.probe)
+    state = Mutex(State(core: core, maker: maker))
     Self.raiseDescriptorLimit()
     guard let started = startThread({ [self] in run() }) else {
       throw .system("cannot make health checks: there is no thread for them")
@@ -35,8 +40,13 @@ public final class CheckLoop: CheckSource {
     thread.withLock { $0 = started }
   }
 
-  public func make(_ checks: Set<CheckInstance>) -> Set<CheckInstance> {
-    let down = state.withLock { $0.core.make(checks, now: monotonicTime()) }
+  public func make(
+    _ checks: Set<CheckInstance>, neighbors: [IPAddress: MACAddress]
+  ) -> Set<CheckInstance> {
+    let down = state.withLock { state in
+      state.maker.link.neighbors = neighbors
+      return state.core.make(checks, now: monotonicTime())
+    }
     poller.wake()
     return down
   }
@@ -57,12 +67,6 @@ public final class CheckLoop: CheckSource {
     continuation.finish()
   }
 
-  private static func probe(_ instance: CheckInstance) -> any Probe {
-    switch instance.kind {
-    case .tcp: ConnectProbe(instance.address, instance.port)
-    }
-  }
-
   /// A check in progress has a descriptor, and 1024, the usual limit, is soon reached.
   private static func raiseDescriptorLimit() {
     var limit = rlimit()
@@ -72,11 +76,19 @@ public final class CheckLoop: CheckSource {
   }
 
   private func run() {
+    // OpenSSL writes without MSG_NOSIGNAL.
+    var pipe = sigset_t()
+    sigemptyset(&pipe)
+    sigaddset(&pipe, SIGPIPE)
+    pthread_sigmask(SIG_BLOCK, &pipe, nil)
     var tokens: [UInt64] = []
     while true {
       let now = monotonicTime()
       let (wait, isStopped, hasChanges) = state.withLock { state in
-        for token in tokens where token != Poller.wakeToken { state.core.proceed(token, now: now) }
+        for token in tokens where token != Poller.wakeToken {
+          let answered = token == Poller.linkToken ? state.maker.link.receive() : [token]
+          for token in answered { state.core.proceed(token, now: now) }
+        }
         state.core.advance(now: now)
         let hasChanges = state.core.hasChanges
         state.core.hasChanges = false

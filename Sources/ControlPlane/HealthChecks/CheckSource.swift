@@ -5,7 +5,11 @@ import DataPlane
 public protocol CheckSource: Sendable {
   /// Makes these and no others from now on, those that were made before as they stand, and
   /// returns those that are down.
-  func make(_ checks: Set<CheckInstance>) -> Set<CheckInstance>
+  ///
+  /// - Parameter neighbors: where real servers are whose VIP is asked, as far as that is known.
+  func make(
+    _ checks: Set<CheckInstance>, neighbors: [IPAddress: MACAddress]
+  ) -> Set<CheckInstance>
 
   /// Says that a check has come up or gone down since, for one reader; several may be one.
   var changes: AsyncStream<Void> { get }

@@ -6,6 +6,8 @@ import Glibc
 final class Poller: Sendable {
   /// What the wake-up is told by.
   static let wakeToken = UInt64.max
+  /// What the link's sockets are told by, which many probes share.
+  static let linkToken = UInt64.max - 1
 
   private let descriptor: Int32
   private let wakeDescriptor: Int32

@@ -8,6 +8,16 @@ public struct ServiceHealth: Hashable, Sendable {
   /// Asked of one real server besides.
   public var ownChecks: [IPAddress: [HealthCheck]] = [:]
   public var onFailure = FailureAction.inhibit
+  /// The weight that has to be up, all real servers together, for the service to be whole;
+  /// at least 1.
+  public var quorum: UInt32 = 1
+  /// So much more than the quorum has to be up to gain it, and so much less to lose it; less than
+  /// the quorum.
+  public var hysteresis: UInt32 = 0
+  /// Takes all new connections while there is no quorum.
+  public var sorryServer: IPAddress?
+  /// How long one that came up takes to get its whole weight; 0 for at once.
+  public var slowStartSeconds: UInt32 = 0
 
   /// What becomes of a real server while a check of it is down.
   public enum FailureAction: String, CaseIterable, Sendable {

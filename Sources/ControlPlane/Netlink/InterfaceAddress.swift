@@ -37,6 +37,20 @@ struct InterfaceAddress: Hashable {
   }
 }
 
+extension InterfaceAddress {
+  /// Whether another address is on the network that this one is of.
+  func isNeighbor(of other: IPAddress) -> Bool {
+    switch (address, other) {
+    case (.v4(let own), .v4(let other)):
+      return prefixLength == 0 || (own.rawValue ^ other.rawValue) >> UInt32(32 - prefixLength) == 0
+    case (.v6(let own), .v6(let other)):
+      let mask = IPv6Address(prefixLength: Int(prefixLength))
+      return (own.high ^ other.high) & mask.high == 0 && (own.low ^ other.low) & mask.low == 0
+    default: return false
+    }
+  }
+}
+
 extension NetlinkSocket {
   /// All interfaces' addresses of both families.
   func addresses() throws(NetlinkError) -> [InterfaceAddress] {

@@ -102,7 +102,7 @@ public struct KeepalivedImport: Sendable {
     case "ops": draft.isOnePacket = true
     case "sh-port", "mh-port": draft.flags.insert(.port)
     case "sh-fallback", "mh-fallback": draft.flags.insert(.fallback)
-    default: note(option, "is not carried: checks and what follows from them are keepalived's")
+    default: takeHealth(option, into: &draft)
     }
   }
 
@@ -131,17 +131,24 @@ public struct KeepalivedImport: Sendable {
     case .translated:
       let vip = key.mark == nil ? "\(key.address)" : "VIP"
       note(
-        statement, "becomes direct routing: run `martinet realserver up \(vip)` on its real "
-          + "servers, and let them answer past the director")
+        statement,
+        "becomes direct routing: run `martinet realserver up \(vip)` on its real servers, and "
+          + "let them answer past the director")
     case .other(let option):
       return note(option, "is not available: the service is left out")
     }
     var table = SiteConfiguration.ServiceTable(service: service, realServers: [])
+    var (checks, inhibits) = ([IPAddress: [HealthCheck]](), false)
     for realServer in draft.realServers {
-      if let configuration = self.realServer(realServer, of: key) {
+      var own = draft
+      if let configuration = self.realServer(realServer, of: key, &own) {
         table.realServers.append(configuration)
+        checks[configuration.address] = own.checks
+        inhibits = inhibits || own.health.onFailure == .inhibit
       }
     }
+    table.health = health(draft, checks, of: key)
+    if inhibits, !table.health.isEmpty { table.health.onFailure = .inhibit }
     guard !table.realServers.isEmpty || draft.realServers.isEmpty else {
       return note(statement, "is left out: none of its real servers can be reached directly")
     }
@@ -154,7 +161,7 @@ public struct KeepalivedImport: Sendable {
   }
 
   private mutating func realServer(
-    _ statement: KeepalivedStatement, of key: VirtualServiceKey
+    _ statement: KeepalivedStatement, of key: VirtualServiceKey, _ draft: inout Draft
   ) -> RealServerConfiguration? {
     let words = Array(statement.arguments)
     guard let address = words.first.flatMap({ IPAddress($0) }) else {
@@ -169,10 +176,10 @@ public struct KeepalivedImport: Sendable {
       case ("weight", let number?): configuration.weight = number
       case ("uthreshold", let number?): configuration.upperThreshold = number
       case ("lthreshold", let number?): configuration.lowerThreshold = number
-      default:
-        note(option, "is not carried: checks and what follows from them are keepalived's")
+      default: takeHealth(option, into: &draft)
       }
     }
+    for option in statement.block { takeCheck(option, into: &draft) }
     do {
       try configuration.validate(for: key)
     } catch {
@@ -182,7 +189,7 @@ public struct KeepalivedImport: Sendable {
     return configuration
   }
 
-  private mutating func note(_ statement: KeepalivedStatement, _ sentence: String) {
+  mutating func note(_ statement: KeepalivedStatement, _ sentence: String) {
     let finding = ConfigurationFinding(
       line: statement.line, path: statement.words.prefix(3).joined(separator: " "),
       sentence: sentence)
@@ -191,7 +198,7 @@ public struct KeepalivedImport: Sendable {
   }
 
   /// A virtual server while its options are read.
-  private struct Draft {
+  struct Draft {
     enum Method {
       case directRouting
       /// NAT, which is also keepalived's default.
@@ -210,6 +217,18 @@ public struct KeepalivedImport: Sendable {
     var isIPv6: Bool?
     var realServers: [KeepalivedStatement] = []
     var isRefused = false
+    var timers = KeepalivedTimers()
+    /// Of checks by HTTP, where they do not say.
+    var host: String?
+    var sorryServer: KeepalivedStatement?
+    /// keepalived takes out what fails unless it is told to inhibit.
+    var health: ServiceHealth = {
+      var health = ServiceHealth()
+      health.onFailure = .remove
+      return health
+    }()
+    /// Of one real server.
+    var checks: [HealthCheck] = []
 
     func key(of place: KeepalivedPlace) -> VirtualServiceKey {
       switch place {

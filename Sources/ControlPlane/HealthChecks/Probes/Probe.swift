@@ -8,13 +8,21 @@ protocol Probe: AnyObject {
   func begin() -> ProbeStep
   /// Its descriptor has something to say.
   func proceed() -> ProbeStep
+  /// Whether it is well if nothing comes.
+  var silenceIsSuccess: Bool { get }
   /// Gives everything back, whether or not it came to a result.
   func end()
+}
+
+extension Probe {
+  var silenceIsSuccess: Bool { false }
 }
 
 /// What a probe waits for, or how it ended.
 enum ProbeStep {
   case waiting(for: Interest, on: Int32)
+  /// For what comes to all probes of its kind together.
+  case expecting
   case finished(CheckResult)
 
   enum Interest {

@@ -28,6 +28,41 @@ final class ProbeSocket {
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
   }
 
+  /// Until a datagram means something to `judge`: the next step. Longer ones are cut off.
+  func receive(
+    limit: Int, _ judge: (UnsafeRawBufferPointer) -> CheckResult?
+  ) -> ProbeStep {
+    withUnsafeTemporaryAllocation(byteCount: limit, alignment: 16) { room in
+      // So many at most in one go: a flood keeps no other check waiting.
+      for _ in 0..<16 {
+        let count = recv(descriptor, room.baseAddress, room.count, 0)
+        if count < 0 {
+          return errno == EAGAIN
+            ? .waiting(for: .reading, on: descriptor)
+            : .finished(CheckResult(errno: errno, "receive"))
+        }
+        if let result = judge(UnsafeRawBufferPointer(rebasing: room[..<count])) {
+          return .finished(result)
+        }
+      }
+      return .waiting(for: .reading, on: descriptor)
+    }
+  }
+
+  /// Of a raw ICMP socket: `ICMP_FILTER` of raw(7), `ICMP6_FILTER` of RFC 3542 §3.2. A set bit
+  /// keeps a type out.
+  func receiveOnlyEchoReplies(isIPv6: Bool) {
+    if isIPv6 {
+      var filter = [UInt32](repeating: .max, count: 8)
+      filter[129 / 32] &= ~(1 << (129 % 32))
+      setsockopt(descriptor, Int32(IPPROTO_ICMPV6), 1, &filter, 32)
+    } else {
+      var filter: UInt32 = ~1
+      let solRaw: Int32 = 255
+      setsockopt(descriptor, solRaw, 1, &filter, 4)
+    }
+  }
+
   /// What became of it: 0, or an errno.
   var error: Int32 {
     var code: Int32 = 0

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import CProbe
+import DataPlane
+
+/// What the kernel hands to a `LinkSocket`: unfragmented TCP and UDP to its ports, and echo replies
+/// with such an identifier. Classic BPF from the network header on (linux/filter.h).
+enum LinkFilter {
+  static let ipv4: [sock_filter] = [
+    load(octet: 9), skip(ifEqual: tcp, 3), skip(ifEqual: udp, 2), skip(ifEqual: icmp, 1),
+    refuse,
+    // A is the protocol, M[0] keeps it.
+    sock_filter(code: UInt16(BPF_ST), jt: 0, jf: 0, k: 0),
+    load(word: 6), jump(UInt16(BPF_JSET), 0x3fff, else: 1), refuse,
+    // X is the header's length.
+    sock_filter(code: UInt16(BPF_LDX | BPF_B | BPF_MSH), jt: 0, jf: 0, k: 0),
+    sock_filter(code: UInt16(BPF_LD | BPF_MEM), jt: 0, jf: 0, k: 0),
+    skip(ifEqual: icmp, 2),
+    load(wordBehindX: 2), sock_filter(code: UInt16(BPF_JMP | BPF_JA), jt: 0, jf: 0, k: 4),
+    sock_filter(code: UInt16(BPF_LD | BPF_B | BPF_IND), jt: 0, jf: 0, k: 0),
+    skip(ifEqual: 0, 1), refuse,
+    load(wordBehindX: 4),
+    jump(UInt16(BPF_JGE), UInt32(LinkSockets.ports.lowerBound.rawValue), else: 1), accept, refuse,
+  ]
+
+  static let ipv6: [sock_filter] = [
+    load(octet: 6), skip(ifEqual: tcp, 7), skip(ifEqual: udp, 6), skip(ifEqual: icmpv6, 1),
+    refuse,
+    load(octet: 40), jump(UInt16(BPF_JEQ), 129, else: 5), load(word: 44),
+    sock_filter(code: UInt16(BPF_JMP | BPF_JA), jt: 0, jf: 0, k: 1),
+    load(word: 42),
+    jump(UInt16(BPF_JGE), UInt32(LinkSockets.ports.lowerBound.rawValue), else: 1), accept, refuse,
+  ]
+
+  private static let tcp = UInt32(IPProtocol.tcp.rawValue)
+  private static let udp = UInt32(IPProtocol.udp.rawValue)
+  private static let icmp = UInt32(IPProtocol.icmp.rawValue)
+  private static let icmpv6 = UInt32(IPProtocol.icmpv6.rawValue)
+
+  private static let refuse = sock_filter(code: UInt16(BPF_RET), jt: 0, jf: 0, k: 0)
+  private static let accept = sock_filter(code: UInt16(BPF_RET), jt: 0, jf: 0, k: .max)
+
+  private static func load(octet offset: UInt32) -> sock_filter {
+    sock_filter(code: UInt16(BPF_LD | BPF_B | BPF_ABS), jt: 0, jf: 0, k: offset)
+  }
+
+  private static func load(word offset: UInt32) -> sock_filter {
+    sock_filter(code: UInt16(BPF_LD | BPF_H | BPF_ABS), jt: 0, jf: 0, k: offset)
+  }
+
+  private static func load(wordBehindX offset: UInt32) -> sock_filter {
+    sock_filter(code: UInt16(BPF_LD | BPF_H | BPF_IND), jt: 0, jf: 0, k: offset)
+  }
+
+  /// Goes on with the next, or passes over `count` where it does not hold.
+  private static func jump(_ test: UInt16, _ value: UInt32, else count: UInt8) -> sock_filter {
+    sock_filter(code: UInt16(BPF_JMP) | test, jt: 0, jf: count, k: value)
+  }
+
+  /// Passes over `count` where A is `value`.
+  private static func skip(ifEqual value: UInt32, _ count: UInt8) -> sock_filter {
+    sock_filter(code: UInt16(BPF_JMP | BPF_JEQ), jt: count, jf: 0, k: value)
+  }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import CProbe
+import DataPlane
+import Glibc
+
+/// The packet sockets that VIPs are asked by: one for each IP version, open from the first question
+/// on. A filter in the kernel lets nothing up but what can be an answer.
+final class LinkSockets {
+  /// What answers come to: above the ports that Linux gives out by itself (ip(7),
+  /// `ip_local_port_range` up to 60999), so that they are nobody's.
+  static let ports = Port(61_000)...Port(.max)
+  private static let addressesAge = Duration.seconds(5)
+  /// Of a packet; the rest of a longer one is cut off.
+  private static let packetLimit = 4096
+
+  /// By real server.
+  var neighbors: [IPAddress: MACAddress] = [:]
+  private let interface: Int32
+  private let poller: Poller
+  /// The interface's own addresses, and when they were read.
+  private var own: (addresses: [InterfaceAddress], read: Duration)?
+  private var sockets: [Bool: LinkSocket] = [:]
+  private var probes: [Port: (probe: VIPProbe, token: UInt64)] = [:]
+  private var lastPort = Port(.random(in: ports.lowerBound.rawValue...ports.upperBound.rawValue))
+
+  init(interface: Int32, poller: Poller) {
+    self.interface = interface
+    self.poller = poller
+  }
+
+  /// An address of the interface on the real server's network. The kernel's own choice may be the
+  /// VIP (RFC 6724 §5, rule 8), to which no answer comes.
+  func source(towards realServer: IPAddress, notBeing vip: IPAddress) -> IPAddress? {
+    let now = monotonicTime()
+    if own.map({ now - $0.read >= Self.addressesAge }) ?? true {
+      let all = (try? NetlinkSocket().addresses()) ?? []
+      own = (all.filter { $0.interfaceIndex == interface && !$0.isDeprecated }, now)
+    }
+    return own?.addresses.first { $0.address != vip && $0.isNeighbor(of: realServer) }?.address
+  }
+
+  /// A port for the probe's answer; nil where all are taken.
+  func take(for probe: VIPProbe, _ token: UInt64) -> Port? {
+    let count = Int(Self.ports.upperBound.rawValue - Self.ports.lowerBound.rawValue) + 1
+    for _ in 0..<count {
+      lastPort =
+        lastPort == Self.ports.upperBound
+        ? Self.ports.lowerBound : Port(lastPort.rawValue + 1)
+      guard probes[lastPort] == nil else { continue }
+      probes[lastPort] = (probe, token)
+      return lastPort
+    }
+    return nil
+  }
+
+  func release(_ port: Port) { probes[port] = nil }
+
+  /// 0, or the errno.
+  func send(_ packet: [UInt8], to macAddress: MACAddress, isIPv6: Bool) -> Int32 {
+    if sockets[isIPv6] == nil {
+      guard let socket = LinkSocket(isIPv6: isIPv6, interface: interface) else { return errno }
+      let code = poller.watch(socket.descriptor, for: .reading, as: Poller.linkToken)
+      guard code == 0 else { return code }
+      sockets[isIPv6] = socket
+    }
+    return sockets[isIPv6]!.send(packet, to: macAddress, interface: interface)
+  }
+
+  /// Hands what has come to the probes that it is for; returns the tokens of those that have their
+  /// result.
+  func receive() -> [UInt64] {
+    var answered: [UInt64] = []
+    for socket in sockets.values {
+      withUnsafeTemporaryAllocation(byteCount: Self.packetLimit, alignment: 16) { room in
+        // So many at most in one go: a flood keeps no other check waiting.
+        for _ in 0..<64 {
+          let count = recv(socket.descriptor, room.baseAddress, room.count, 0)
+          guard count >= 0 else { return }
+          let packet = UnsafeRawBufferPointer(rebasing: room[..<count])
+          guard let answer = LinkAnswer(packet), let (probe, token) = probes[answer.ownPort],
+            probe.take(answer)
+          else { continue }
+          answered.append(token)
+        }
+      }
+    }
+    return answered
+  }
+}
+
+/// A packet socket of one IP version: packet(7), `SOCK_DGRAM`, so that the kernel writes the
+/// Ethernet header with the interface's address of the moment.
+private final class LinkSocket {
+  let descriptor: Int32
+  private let etherType: EtherType
+
+  /// nil with errno set.
+  init?(isIPv6: Bool, interface: Int32) {
+    etherType = isIPv6 ? .ipv6 : .ipv4
+    let type = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+    // Of protocol 0, which nothing comes by before the filter is there.
+    descriptor = socket(AF_PACKET, type, 0)
+    guard descriptor >= 0 else { return nil }
+    var filter = isIPv6 ? LinkFilter.ipv6 : LinkFilter.ipv4
+    let status = filter.withUnsafeMutableBufferPointer { code in
+      var program = sock_fprog(len: UInt16(code.count), filter: code.baseAddress)
+      return setsockopt(
+        descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+        socklen_t(MemoryLayout<sock_fprog>.size))
+    }
+    var name = Self.name(etherType, interface: interface)
+    guard status == 0, withSocketAddress(&name, { Glibc.bind(descriptor, $0, $1) }) == 0 else {
+      return nil
+    }
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  /// 0, or the errno.
+  func send(_ packet: [UInt8], to macAddress: MACAddress, interface: Int32) -> Int32 {
+    var name = Self.name(etherType, interface: interface)
+    name.sll_halen = 6
+    withUnsafeMutableBytes(of: &name.sll_addr) { $0.copyBytes(from: macAddress.octets) }
+    let count = withSocketAddress(&name) {
+      sendto(descriptor, packet, packet.count, Int32(MSG_NOSIGNAL), $0, $1)
+    }
+    return count >= 0 ? 0 : errno
+  }
+
+  private static func name(_ etherType: EtherType, interface: Int32) -> sockaddr_ll {
+    var name = sockaddr_ll()
+    name.sll_family = UInt16(AF_PACKET)
+    name.sll_protocol = etherType.rawValue.bigEndian
+    name.sll_ifindex = interface
+    return name
+  }
+}
+
+private func withSocketAddress<Result>(
+  _ name: inout sockaddr_ll, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+) -> Result {
+  withUnsafePointer(to: &name) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      body($0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+    }
+  }
+}
