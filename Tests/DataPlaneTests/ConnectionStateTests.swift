@@ -93,8 +93,7 @@ import Testing
         PacketBuilder(from: "10.0.0.1", to: "192.168.1.149").with { $0.tcpFlags = flags })
     }
     func states() -> [ConnectionState] {
-      desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now).connections
-        .map(\.state)
+      desk.connections.map(\.state)
     }
     desk.advance(seconds: seconds - 0.01)
     #expect(states() == [state])

@@ -101,8 +101,7 @@ import Testing
         })
     }
     func states() -> [ConnectionState] {
-      desk.view.connections(from: ConnectionCursor(), limit: 9, now: desk.now).connections
-        .map(\.state)
+      desk.connections.map(\.state)
     }
     desk.advance(seconds: seconds - 0.01)
     #expect(states() == [state])
