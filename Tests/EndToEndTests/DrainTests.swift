@@ -71,7 +71,7 @@ extension EndToEnd {
       #expect(waitUntil { waiting.output.contains("draining") }, "\(waiting.output)")
       #expect(try served.ask(3) == Array(repeating: .body("rs2"), count: 3))
       #expect(waiting.wait(seconds: 0) == nil, "\(waiting.output)")
-      FileManager.default.createFile(atPath: go, contents: nil)
+      try Data().write(to: URL(fileURLWithPath: go))
       #expect(client.wait(seconds: 20) == .exit(0))
       #expect(client.output.contains("rs1"), "\(client.output)")
       #expect(waiting.wait(seconds: 60) == .exit(0), "\(waiting.output)")

@@ -39,7 +39,8 @@ extension EndToEnd {
         let isHeard = try isTaken(by: turn) {
           try served.lan.realServers[turn].ip("link set lan0 address \(macs[turn])")
         }
-        #expect(isHeard, "\(try director.get("neighbors"))")
+        let neighbors = try director.get("neighbors")
+        #expect(isHeard, "\(neighbors)")
       }
       let report = try neighbor()
       #expect(report.state == .resolved && report.changes >= 2)
