@@ -74,12 +74,12 @@ extension EndToEnd {
           lb_kind DR
           real_server 192.0.2.11 80 { weight 3
           }
-          quorum 2
+          quorum_up /bin/true
         }
 
         """
       for (kind, text, missing) in [
-        ("ipvsadm", rules, "line 3: "), ("keepalived", keepalived, "line 6: quorum 2: "),
+        ("ipvsadm", rules, "line 3: "), ("keepalived", keepalived, "line 6: quorum_up /bin/true: "),
       ] {
         try Self.withFile(text) { path in
           let command = "\(program) config import \(kind) \(path) --interface lan0"
