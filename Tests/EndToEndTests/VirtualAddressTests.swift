@@ -64,7 +64,7 @@ extension EndToEnd {
       #expect(router.next(where: Self.isAdvertisement) != nil)
       #expect(try lan.router.run("ip neighbor show \(Lan.vip)").contains("\(Lan.directorMAC)"))
       #expect(try waitUntil { try site.served.ask(1) != [.timedOut] })
-      #expect(try site.served.ask(1, ServedLan.url6) == [.body("rs1")])
+      #expect(try waitUntil { try site.served.ask(1, ServedLan.url6) == [.body("rs1")] })
 
       _ = router.all(quietSeconds: 1.5, where: Self.isGratuitousARP)
       try director.martinet("vip announce")
@@ -102,7 +102,7 @@ extension EndToEnd {
       #expect(try waitUntil { try !site.isHeld(Lan.vip) })
       #expect(try site.isHeld(Lan.vip6))
       try director.martinet("notify INSTANCE VI_1 MASTER 100")
-      #expect(try site.isHeld(Lan.vip))
+      #expect(try waitUntil { try site.isHeld(Lan.vip) })
       try director.martinet("notify INSTANCE VI_1 FAULT 100")
       #expect(try !site.isHeld(Lan.vip))
       #expect(try site.isHeld(Lan.vip6))
