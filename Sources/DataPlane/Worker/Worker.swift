@@ -121,8 +121,8 @@ struct WorkerThread: ~Copyable {
   /// first one may have come to another worker.
   private static let watchfulSleepMilliseconds: Int32 = 1
   /// Turns before a wakeup to send that moved nothing is repeated if nothing else has changed: some
-  /// 2 µs. A zero-copy driver asks to be woken as long as its own ring is full: 108 768 system calls
-  /// for 100 019 frames of virtio_net without this, 6 091 with it (bench/run vm --part conserve).
+  /// 2 µs. A zero-copy driver asks to be woken as long as its own ring is full: 108 768 calls for
+  /// 100 019 frames of virtio_net without this, 6 091 with it (bench/run vm --part conserve).
   private static let refusalTurns = 32
   /// How long a stop waits for the rings to run empty.
   private static let drainMilliseconds: Int32 = 200
