@@ -36,7 +36,7 @@ extension Oracle {
       "--set -1 2 3", "--set 1 2 9999999999", "--set 1 2 3 -n", "-X", "--nonsense",
       "-A -A \(other)",
       "-A -D \(other)", "-Ln -Z", "-", "--", "extra", "-n", "-Ln extra", "-ln extra",
-      "--sort -A \(other)", "-Ln --exact -c", "-Ln -c -p 1",
+      "--sort -A \(other)", "-Ln -c -p 1",
     ]
 
     /// What the director refuses.
