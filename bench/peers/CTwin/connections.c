@@ -50,7 +50,7 @@ static void transmit(struct twin *t, uint16_t server, uint8_t *frame, struct fac
 	t->counters[server].bytes += f.bytes;
 	memcpy(frame, &t->hops[server].low, 8);
 	memcpy(frame + 8, &t->hops[server].high, 4);
-	t->verdicts[f.index] = FORWARD;
+	t->verdicts[f.index] = t->hops[server].egress;
 }
 
 void settle(struct twin *t, uint64_t *record, uint8_t *frame, struct facts f, uint32_t now)

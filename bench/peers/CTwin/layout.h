@@ -20,8 +20,7 @@ enum state { NO, ES, SS, SR, FW, TW, CL, CW, LA, LI, SA, UD, STATES };
 enum event { EV_FIN = 1, EV_SYN = 2, EV_RST = 4, EV_DATAGRAM = 8, EV_ACK = 16, EVENTS = 32 };
 #define STATE_ROOM 32 /* of which SCTP's, which the twin does not serve, take some */
 enum status { VACANT, LIVE };
-#define FORWARD 0x0000
-#define DROP 0x0100
+#define DROP 0x0100 /* a smaller verdict is the interface by which the frame leaves */
 
 struct descriptor { uint64_t address; uint32_t length, options; };
 struct slot4 { uint64_t key, service; };

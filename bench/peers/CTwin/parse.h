@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pass 1 of the loop: frames in, parsed packets in scratch, connection lines asked for. */
+/* Reading frames: Sources/DataPlane's PacketParser. */
 #ifndef MARTINET_TWIN_PARSE_H
 #define MARTINET_TWIN_PARSE_H
 
@@ -7,7 +7,17 @@
 
 #define ACCEPTED (-1)
 
+#define ETHERNET_BYTES 14
+/* Ethernet, IP without options, TCP: one comparison guards all of a plain packet. */
+#define LEAST_PLAIN4 (ETHERNET_BYTES + 20 + 20)
+#define LEAST_PLAIN6 (ETHERNET_BYTES + 40 + 20)
+
 struct transport { uint16_t source, destination, bytes; uint8_t protocol, event; };
+struct fields4 { uint32_t source, destination; struct transport l4; };
+struct fields6 {
+	uint64_t source_high, source_low, destination_high, destination_low;
+	struct transport l4;
+};
 
 hot uint16_t be16(const uint8_t *p)
 {
@@ -33,52 +43,7 @@ hot uint64_t be64(const uint8_t *p)
 	return __builtin_bswap64(v);
 }
 
-/* What the parsing of every IPv4 packet reads, in locals for a whole batch. */
-struct intake4 {
-	const struct slot4 *services;
-	uint64_t service_mask;
-	uint8_t *table;
-	uint64_t line_mask, keys[4];
-	struct packet4 *packets;
-};
-
-hot struct intake4 intake4_of(struct twin *t)
-{
-	return (struct intake4){
-		t->services4, t->service_mask, t->table4, t->line_mask4,
-		{ t->keys[0], t->keys[1], t->keys[2], t->keys[3] }, t->packets4,
-	};
-}
-
-hot uint16_t look_up4(const struct intake4 *in, uint64_t key)
-{
-	uint64_t at = service_hash4(key) & in->service_mask;
-
-	for (;;) {
-		if (likely(in->services[at].key == key))
-			return (uint16_t)in->services[at].service;
-		if (in->services[at].key == 0)
-			return 0;
-		at = (at + 1) & in->service_mask;
-	}
-}
-
-hot uint16_t look_up6(const struct twin *t, uint64_t high, uint64_t low, uint64_t transport)
-{
-	uint64_t at = service_hash6(high, low, transport) & t->service_mask;
-
-	for (;;) {
-		const struct slot6 *s = &t->services6[at];
-
-		if (likely(s->transport == transport && s->low == low && s->high == high))
-			return (uint16_t)s->service;
-		if (s->transport == 0)
-			return 0;
-		at = (at + 1) & t->service_mask;
-	}
-}
-
-hot int parse_transport(const uint8_t *l4, uint32_t bytes, uint8_t protocol, uint32_t total,
+hot int parse_transport(const uint8_t *l4, int32_t bytes, uint8_t protocol, uint32_t total,
 			struct transport *out)
 {
 	uint32_t ports;
@@ -102,16 +67,50 @@ hot int parse_transport(const uint8_t *l4, uint32_t bytes, uint8_t protocol, uin
 	return ACCEPTED;
 }
 
-hot int accept4(const struct intake4 *in, uint8_t *frame, uint32_t offset, uint32_t length,
-		unsigned index, unsigned place)
+/* A whole UDP or TCP packet without options right behind the Ethernet header. */
+hot int plain4(const uint8_t *frame, uint32_t length, struct fields4 *out)
 {
-	struct packet4 *out = &in->packets[place];
+	uint32_t total;
+
+	if (unlikely(length < LEAST_PLAIN4))
+		return 0;
+	total = be16(frame + 16);
+	/* The EtherType, version 4, five words of header; no fragment. */
+	if (unlikely((be32(frame + 12) & 0xffffff00) != 0x08004500) ||
+	    unlikely(total > length - ETHERNET_BYTES) || unlikely(be16(frame + 20) & 0x3fff) ||
+	    parse_transport(frame + 34, (int32_t)total - 20, frame[23], total, &out->l4) !=
+		    ACCEPTED)
+		return 0;
+	out->source = be32(frame + 26);
+	out->destination = be32(frame + 30);
+	return 1;
+}
+
+/* The same for IPv6. */
+hot int plain6(const uint8_t *frame, uint32_t length, struct fields6 *out)
+{
+	uint32_t payload;
+
+	if (unlikely(length < LEAST_PLAIN6))
+		return 0;
+	payload = be16(frame + 18);
+	if (unlikely(be16(frame + 12) != 0x86dd) || unlikely(frame[14] >> 4 != 6) ||
+	    unlikely(payload > length - ETHERNET_BYTES - 40) ||
+	    parse_transport(frame + 54, (int32_t)payload, frame[20], payload + 40, &out->l4) !=
+		    ACCEPTED)
+		return 0;
+	out->source_high = be64(frame + 22);
+	out->source_low = be64(frame + 30);
+	out->destination_high = be64(frame + 38);
+	out->destination_low = be64(frame + 46);
+	return 1;
+}
+
+/* Any IPv4 packet, or the reason against it. */
+hot int any4(const uint8_t *frame, uint32_t offset, uint32_t length, struct fields4 *out)
+{
 	const uint8_t *ip = frame + offset;
-	struct transport l4;
 	uint32_t header, total;
-	uint64_t key, *line;
-	uint16_t service;
-	int reason;
 
 	if (unlikely(length < offset + 20))
 		return TWIN_TRUNCATED;
@@ -123,31 +122,16 @@ hot int accept4(const struct intake4 *in, uint8_t *frame, uint32_t offset, uint3
 		return TWIN_TRUNCATED;
 	if (unlikely(be16(ip + 6) & 0x3fff))
 		return TWIN_FRAGMENT;
-	reason = parse_transport(ip + header, total - header, ip[9], total, &l4);
-	if (unlikely(reason != ACCEPTED))
-		return reason;
-	service = look_up4(in, service_key4(be32(ip + 16), l4.destination, l4.protocol));
-	if (unlikely(!service))
-		return TWIN_NO_SERVICE;
-	key = (uint64_t)be32(ip + 12) << 32 | (uint64_t)l4.source << 16 | service;
-	line = (uint64_t *)(in->table + (hash4(in->keys, key) & in->line_mask) * 64);
-	__builtin_prefetch(line, 0, 3);
-	out->key = key;
-	out->line = line;
-	out->frame = frame;
-	out->facts = (struct facts){ service, l4.bytes, l4.event, (uint8_t)index };
-	return ACCEPTED;
+	out->source = be32(ip + 12);
+	out->destination = be32(ip + 16);
+	return parse_transport(ip + header, (int32_t)(total - header), ip[9], total, &out->l4);
 }
 
-hot int accept6(struct twin *t, uint8_t *frame, uint32_t offset, uint32_t length,
-		unsigned index, struct packet6 *out)
+/* Any IPv6 packet without extension headers, or the reason against it. */
+hot int any6(const uint8_t *frame, uint32_t offset, uint32_t length, struct fields6 *out)
 {
 	const uint8_t *ip = frame + offset;
-	struct transport l4;
 	uint32_t payload;
-	uint64_t high, low, rest, *line;
-	uint16_t service;
-	int reason;
 
 	if (unlikely(length < offset + 40))
 		return TWIN_TRUNCATED;
@@ -156,57 +140,24 @@ hot int accept6(struct twin *t, uint8_t *frame, uint32_t offset, uint32_t length
 	payload = be16(ip + 4);
 	if (unlikely(payload > length - offset - 40))
 		return TWIN_TRUNCATED;
-	reason = parse_transport(ip + 40, payload, ip[6], payload + 40, &l4);
-	if (unlikely(reason != ACCEPTED))
-		return reason;
-	service = look_up6(t, be64(ip + 24), be64(ip + 32),
-			   service_transport6(l4.destination, l4.protocol));
-	if (unlikely(!service))
-		return TWIN_NO_SERVICE;
-	high = be64(ip + 8);
-	low = be64(ip + 16);
-	rest = (uint64_t)l4.source << 16 | service;
-	line = (uint64_t *)(t->table6 + (hash6(t->keys, high, low, rest) & t->line_mask6) * 64);
-	__builtin_prefetch(line, 0, 3);
-	out->high = high;
-	out->low = low;
-	out->transport = rest;
-	out->line = line;
-	out->frame = frame;
-	out->facts = (struct facts){ service, l4.bytes, l4.event, (uint8_t)index };
-	return ACCEPTED;
+	out->source_high = be64(ip + 8);
+	out->source_low = be64(ip + 16);
+	out->destination_high = be64(ip + 24);
+	out->destination_low = be64(ip + 32);
+	return parse_transport(ip + 40, (int32_t)payload, ip[6], payload + 40, &out->l4);
 }
 
-/* Frames that are not plain Ethernet with IPv4: VLAN tags, IPv6, garbage. */
-static __attribute__((noinline)) void parse_other(struct twin *t, uint8_t *frame, uint32_t length,
-						  unsigned index, unsigned *count4,
-						  unsigned *count6)
+/* Where the network header starts behind at most two VLAN tags, or 0 if truncated. */
+hot uint32_t network_header(const uint8_t *frame, uint32_t length, uint16_t *type)
 {
-	struct intake4 in = intake4_of(t);
-	uint32_t offset = 14;
-	int reason;
+	uint32_t offset = ETHERNET_BYTES;
 
-	for (int tags = 0;; tags++, offset += 4) {
-		uint16_t type;
-
-		if (length < offset)
-			return drop(t, index, TWIN_TRUNCATED);
-		type = be16(frame + offset - 2);
-		if ((type == 0x8100 || type == 0x88a8) && tags < 2)
-			continue;
-		if (type == 0x0800) {
-			reason = accept4(&in, frame, offset, length, index, *count4);
-			*count4 += reason == ACCEPTED;
-		} else if (type == 0x86dd) {
-			reason = accept6(t, frame, offset, length, index, &t->packets6[*count6]);
-			*count6 += reason == ACCEPTED;
-		} else {
-			reason = TWIN_NOT_IP;
-		}
-		if (reason != ACCEPTED)
-			drop(t, index, (enum twin_reason)reason);
-		return;
+	for (int tags = 0; length >= offset; tags++, offset += 4) {
+		*type = be16(frame + offset - 2);
+		if (tags == 2 || (*type != 0x8100 && *type != 0x88a8))
+			return offset;
 	}
+	return 0;
 }
 
 #endif

@@ -1,48 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The turn and its passes: Sources/DataPlane's WorkerLoop and ForwarderCore+Batch. */
-#include "parse.h"
+#include "intake.h"
 
-hot unsigned parse(struct twin *t, const struct descriptor *batch, unsigned count,
-		   unsigned *count6)
+hot size_t parse(struct twin *t, const struct batch *b, size_t *count6)
 {
+	const struct batch batch = *b;
 	const struct intake4 in = intake4_of(t);
-	unsigned accepted = 0;
+	size_t index = 0, count4 = 0;
 
-	for (unsigned i = 0; i < count; i++) {
-		struct descriptor d = batch[i];
-		uint8_t *frame = t->frames + d.address;
-		int reason;
+	while (index < batch.count) {
+		struct frame frame;
+		struct fields4 fields;
 
-		if (i + PREFETCH_DISTANCE < count)
-			__builtin_prefetch(t->frames + batch[i + PREFETCH_DISTANCE].address, 0, 3);
-		if (unlikely(d.address > t->frame_bytes || d.length > t->frame_bytes - d.address)) {
-			drop(t, i, TWIN_TRUNCATED);
+		if (unlikely(!open_frame(&batch, index, &frame)) ||
+		    unlikely(!plain4(frame.start, frame.length, &fields))) {
+			size_t others = count4;
+
+			index = parse_others(t, b, index, &others, count6);
+			count4 = others;
 			continue;
 		}
-		if (unlikely(d.length < 34 || be16(frame + 12) != 0x0800)) {
-			parse_other(t, frame, d.length, i, &accepted, count6);
-			continue;
-		}
-		reason = accept4(&in, frame, 14, d.length, i, accepted);
-		if (unlikely(reason != ACCEPTED)) {
-			drop(t, i, (enum twin_reason)reason);
-			continue;
-		}
-		accepted++;
+		if (likely(accept4(&in, &fields, frame.start, index, count4)))
+			count4++;
+		else
+			drop(t, index, TWIN_NO_SERVICE);
+		index++;
 	}
-	return accepted;
+	return count4;
 }
 
 /* What every hit reads, in locals for a whole batch. */
 struct hits {
 	const struct next_hop *hops;
+	const uint32_t *timeouts;
+	const uint8_t *transitions;
 	struct counters *counters;
 	uint32_t hop_count, now;
 };
 
 hot struct hits hits_of(struct twin *t, uint32_t now)
 {
-	return (struct hits){ t->hops, t->counters, t->hop_count, now };
+	return (struct hits){ t->hops,	   t->timeouts,	 t->transitions,
+			      t->counters, t->hop_count, now };
 }
 
 /* A packet with a record. */
@@ -52,27 +51,29 @@ hot void hit(const struct hits *h, struct twin *t, uint64_t *record, uint8_t *fr
 	uint64_t meta = *record;
 	uint8_t state = meta >> 16 & (STATE_ROOM - 1);
 	uint16_t server = (uint16_t)meta;
-	uint8_t transition = t->transitions[f.event * STATE_ROOM + state];
+	uint8_t transition = h->transitions[f.event * STATE_ROOM + state];
+	struct next_hop hop;
 
 	if (unlikely(transition & 0x80) || unlikely(expired(meta, h->now)) ||
 	    unlikely(server >= h->hop_count) || unlikely(h->hops[server].status != LIVE)) {
 		settle(t, record, frame, f, h->now);
 		return;
 	}
-	*record = (meta & 0xffffffff) | (uint64_t)(h->now + t->timeouts[state]) << 32;
 	h->counters[server].packets++;
+	*record = (meta & 0xffffffff) | (uint64_t)(h->now + h->timeouts[state]) << 32;
 	h->counters[server].bytes += f.bytes;
-	memcpy(frame, &h->hops[server].low, 8);
-	memcpy(frame + 8, &h->hops[server].high, 4);
-	t->verdicts[f.index] = FORWARD;
+	hop = h->hops[server];
+	memcpy(frame, &hop.low, 8);
+	memcpy(frame + 8, &hop.high, 4);
+	t->verdicts[f.index] = hop.egress;
 }
 
-hot void forward4(struct twin *t, unsigned count, uint32_t now)
+hot void forward4(struct twin *t, size_t count, uint32_t now)
 {
 	const struct hits h = hits_of(t, now);
 	unsigned missed = 0;
 
-	for (unsigned i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct packet4 *p = &t->packets4[i];
 		uint64_t key = p->key, *line = p->line;
 		unsigned match = (line[0] == key) | (line[1] == key) << 1 | (line[2] == key) << 2 |
@@ -89,12 +90,12 @@ hot void forward4(struct twin *t, unsigned count, uint32_t now)
 		open_missing4(t, missed, now);
 }
 
-static __attribute__((noinline)) void forward6(struct twin *t, unsigned count, uint32_t now)
+static __attribute__((noinline)) void forward6(struct twin *t, size_t count, uint32_t now)
 {
 	const struct hits h = hits_of(t, now);
 	unsigned missed = 0;
 
-	for (unsigned i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct packet6 *p = &t->packets6[i];
 		uint64_t high = p->high, low = p->low, rest = p->transport, *at = p->line;
 
@@ -142,44 +143,64 @@ hot void reap(struct twin *t)
 	uint32_t count = ring_row(&t->completion, UINT32_MAX);
 	const uint64_t *from = (uint64_t *)t->completion.slots +
 			       (t->completion.own & t->completion.mask);
+	const uint64_t chunk_mask = t->chunk_mask;
 	uint64_t *to = t->fill.slots;
 
 	if (!count)
 		return;
 	ring_free(&t->fill, count);
 	for (uint32_t i = 0; i < count; i++)
-		to[(t->fill.own + i) & t->fill.mask] = from[i] & t->chunk_mask;
+		to[(t->fill.own + i) & t->fill.mask] = from[i] & chunk_mask;
 	ring_advance(&t->fill, count);
 	ring_advance(&t->completion, count);
 	t->completed += count;
 }
 
-hot void dispatch(struct twin *t, const struct descriptor *batch, uint32_t count)
+hot void put(const struct ring *out, struct descriptor packet, uint32_t at)
 {
-	struct ring out = t->transmit, spare = t->fill;
+	struct descriptor *slots = out->slots;
+
+	slots[(out->own + at) & out->mask] =
+		(struct descriptor){ packet.address, packet.length, 0 };
+}
+
+/* What follows the first packet of a batch that is not forwarded. */
+static __attribute__((noinline)) void dispatch_rest(struct twin *t, const struct descriptor *batch,
+						    uint32_t first, uint32_t count)
+{
+	const struct ring out = t->transmit, spare = t->fill;
 	uint32_t sent = 0, dropped = 0;
 
-	ring_free(&t->fill, count);
-	for (uint32_t i = 0; i < count; i++)
-		if (likely(t->verdicts[i] < DROP))
-			((struct descriptor *)out.slots)[(out.own + sent++) & out.mask] =
-				(struct descriptor){ batch[i].address, batch[i].length, 0 };
+	ring_free(&t->fill, count - first);
+	for (uint32_t i = first; i < count; i++)
+		if (t->verdicts[i] < DROP)
+			put(&out, batch[i], sent++);
 		else
 			((uint64_t *)spare.slots)[(spare.own + dropped++) & spare.mask] =
 				batch[i].address & t->chunk_mask;
-	if (sent)
-		ring_advance(&t->transmit, sent);
-	if (dropped)
-		ring_advance(&t->fill, dropped);
-	t->received += count;
+	ring_advance(&t->transmit, sent);
+	ring_advance(&t->fill, dropped);
 	t->forwarded += sent;
 	t->dropped += dropped;
+}
+
+hot void dispatch(struct twin *t, const struct descriptor *batch, uint32_t count)
+{
+	const struct ring out = t->transmit;
+	uint32_t sent = 0;
+
+	for (; sent < count && likely(t->verdicts[sent] < DROP); sent++)
+		put(&out, batch[sent], sent);
 	t->batches++;
+	t->received += count;
+	t->forwarded += sent;
+	ring_advance(&t->transmit, sent);
+	if (unlikely(sent < count))
+		dispatch_rest(t, batch, sent, count);
 }
 
 uint32_t twin_turn(struct twin *t, uint32_t now)
 {
-	const struct descriptor *batch;
 	uint32_t limit, count;
 
 	reap(t);
@@ -187,15 +208,18 @@ uint32_t twin_turn(struct twin *t, uint32_t now)
 	limit = limit < BATCH ? limit : BATCH;
 	count = ring_row(&t->receive, limit);
 	if (count) {
-		unsigned count4, count6 = 0;
+		const struct batch batch = {
+			(struct descriptor *)t->receive.slots +
+				(t->receive.own & t->receive.mask),
+			count, t->frames, t->frame_bytes,
+		};
+		size_t count6 = 0, count4 = parse(t, &batch, &count6);
 
-		batch = (struct descriptor *)t->receive.slots + (t->receive.own & t->receive.mask);
-		count4 = parse(t, batch, count, &count6);
 		if (count4)
 			forward4(t, count4, now);
 		if (count6)
 			forward6(t, count6, now);
-		dispatch(t, batch, count);
+		dispatch(t, batch.packets, count);
 		ring_advance(&t->receive, count);
 	}
 	if (unlikely((int32_t)(now - t->sweep_last) > 0))
