@@ -21,7 +21,7 @@ final class ManagedDirector {
     let dropIns = folder + "/units/martinet.service.d"
     try FileManager.default.createDirectory(atPath: dropIns, withIntermediateDirectories: true)
     try FileManager.default.copyItem(
-      at: Self.unit, to: URL(filePath: folder + "/units/martinet.service"))
+      at: Sandbox.unit, to: URL(filePath: folder + "/units/martinet.service"))
     try "[Service]\nStandardError=append:\(Self.log)\n\(dropIn)\n".write(
       toFile: dropIns + "/test.conf", atomically: true, encoding: .utf8)
     try configuration.write(
@@ -47,9 +47,6 @@ final class ManagedDirector {
     _ = process.wait(seconds: 10)
     try? FileManager.default.removeItem(atPath: folder)
   }
-
-  static let unit = URL(filePath: #filePath).deletingLastPathComponent()
-    .appending(path: "../../Sources/martinet/martinet.service").standardizedFileURL
 
   /// $1: the folder with the units and the configuration; $2: the program.
   private static let script = """

@@ -49,6 +49,35 @@ extension EndToEnd {
       #expect(director.wait(seconds: 10) == .exit(0))
     }
 
+    /// CAP_NET_ADMIN 12, NET_RAW 13, IPC_LOCK 14, PERFMON 38, BPF 39 (linux/capability.h).
+    private static let capabilities = "000000c000007000"
+
+    /// What all other tests here start has the unit's capabilities and system calls, no more.
+    @Test func directorsOfTheseTestsHaveTheUnitsRights() throws {
+      try #require(!Sandbox.prefix.isEmpty, "the line above says what is missing")
+      let wire = try Wire()
+      let director = try RunningDirector(on: wire.director)
+      let status = try String(
+        contentsOfFile: "/proc/\(director.process.pid)/status", encoding: .utf8
+      ).split(separator: "\n")
+      for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        #expect(status.contains("\(set):\t\(Self.capabilities)"), "\(status)")
+      }
+      #expect(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "\(status)")
+      // @chown, RestrictNamespaces, RestrictRealtime, RestrictSUIDSGID; then what the director does
+      // itself.
+      let path = NSTemporaryDirectory() + "martinet-test-\(UUID().uuidString)"
+      try Data().write(to: URL(filePath: path))
+      defer { unlink(path) }
+      for (command, isAllowed) in [
+        ("chown 0 \(path)", false), ("unshare --net true", false), ("chrt -f 1 true", false),
+        ("chmod 4700 \(path)", false), ("chmod 600 \(path)", true), ("taskset 1 true", true),
+      ] {
+        let ending = try Child.run(Sandbox.prefix + command.split(separator: " ").map(String.init))
+        #expect((ending.ending == .exit(0)) == isAllowed, "\(command): \(ending.output)")
+      }
+    }
+
     @Test func theShippedUnitServesInItsSandbox() throws {
       let served = try ServedLan()
       try served.lan.director.ip("address del \(Lan.vip)/32 dev lan0")
@@ -58,10 +87,8 @@ extension EndToEnd {
       #expect(started.ending == .exit(0), "\(started.output)\(managed.output)")
       #expect(try managed.property("ActiveState") == "active")
       #expect(try managed.property("StatusText") == "forwarding on lan0")
-      // CAP_NET_ADMIN 12, NET_RAW 13, IPC_LOCK 14, PERFMON 38, BPF 39 (linux/capability.h).
-      let capabilities = "000000c000007000"
       for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-        #expect(try managed.processStatus(set) == capabilities, "\(set)")
+        #expect(try managed.processStatus(set) == Self.capabilities, "\(set)")
       }
       #expect(try managed.processStatus("NoNewPrivs") == "1")
       #expect(try managed.processStatus("Seccomp") == "2", "SECCOMP_MODE_FILTER")
@@ -124,7 +151,7 @@ extension EndToEnd {
       let wire = try Wire()
       let managed = try ManagedDirector(on: wire.director, configuration: Self.file([]))
       let path = "/run/martinet.service"
-      _ = try managed.finish(["cp", ManagedDirector.unit.path, path])
+      _ = try managed.finish(["cp", Sandbox.unit.path, path])
       let verified = try managed.finish(["systemd-analyze", "verify", "--man=no", path])
       #expect(verified.ending == .exit(0) && verified.output.isEmpty, "\(verified.output)")
       let judged = try managed.finish(

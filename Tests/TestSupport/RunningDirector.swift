@@ -44,8 +44,9 @@ public final class RunningDirector {
     try? FileManager.default.removeItem(atPath: folder)
   }
 
+  /// `martinet run` with no more rights than the shipped unit gives it.
   public static func command(_ arguments: [String], control: String) -> [String] {
-    [executable, "run", "--interface", "lan0", "--control", control] + arguments
+    Sandbox.prefix + [executable, "run", "--interface", "lan0", "--control", control] + arguments
   }
 
   /// Runs the program under the name `ipvsadm`, arguments separated by spaces.

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+
+/// The capabilities and system calls that the shipped unit leaves a director: each one that a test
+/// starts has no more.
+public enum Sandbox {
+  /// `martinet.service` as it is shipped.
+  public static let unit = file("../../../Sources/martinet/martinet.service")
+  private static let launcher = file("sandbox.py")
+
+  /// What stands before a director's command; empty, with a line that says so, where the machine
+  /// cannot make a sandbox.
+  public static let prefix: [String] = {
+    let interpreter = "/usr/bin/python3"
+    let probe = [interpreter, "-B", launcher.path, unit.path, "true"]
+    let outcome = try? Child.run(probe)
+    guard outcome?.ending == .exit(0) else {
+      print("DIRECTORS RUN WITHOUT THE UNIT'S SANDBOX: \(probe): \(outcome?.output ?? "")")
+      return []
+    }
+    return Array(probe.dropLast())
+  }()
+
+  private static func file(_ path: String) -> URL {
+    URL(filePath: #filePath).deletingLastPathComponent().appending(path: path).standardizedFileURL
+  }
+}
