@@ -17,28 +17,17 @@ struct Measure: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Every case, the subjects taking turns; a table, and a JSON file where asked for.")
 
-  @Flag(help: "A few thousand packets per case: shows that it works, measures no time.")
-  var smoke = false
-  @Option(help: "Write the rows to this file.") var json: String?
-  @Option(help: "Rounds; the subjects take turns within each.") var rounds = 9
-  @Option(help: "The commit measured, for the rows.") var commit = "unknown"
-  @Option(help: "The command typed, for the rows.") var command = "loop"
-
-  private var origin: Origin { Origin(commit: commit, command: command) }
-
-  func validate() throws {
-    guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
-  }
+  @OptionGroup var options: Options
 
   func run() throws {
     var rows: [Row] = []
     for workload in Workload.all {
-      rows += try measure(smoke ? workload.smoke : workload)
+      rows += try measure(options.smoke ? workload.smoke : workload)
     }
     let counted = try countInstructions()
     rows += counted
-    print("\(origin.heading)\n\(rows.table)")
-    if let json { try rows.write(to: json) }
+    print("\(options.origin.heading)\n\(rows.table)")
+    if let json = options.json { try rows.write(to: json) }
     try gate(counted)
   }
 
@@ -53,7 +42,7 @@ struct Measure: ParsableCommand {
     let (warm, packets) = passes(workload)
     for run in runs { run.pass(warm) }
     var samples: [[Double]] = runs.map { _ in [] }
-    for _ in 0..<(smoke ? 1 : rounds) {
+    for _ in 0..<options.roundCount {
       for (index, run) in runs.enumerated() {
         if workload.kind == .new { run.rest() }
         let before = run.outcome
@@ -74,7 +63,8 @@ struct Measure: ParsableCommand {
         case: workload.name, subject: runs[index].subject.name, metric: "time per packet",
         unit: "ns", median: median(values), low: values.min() ?? 0, high: values.max() ?? 0,
         samples: values.count, peer: index == 0 ? SubjectName.twin.rawValue : nil,
-        ratio: index == 0 ? ratio : nil, pages: isHuge ? "huge" : "ordinary", origin: origin)
+        ratio: index == 0 ? ratio : nil, pages: isHuge ? "huge" : "ordinary", origin: options.origin
+      )
       progress("  \(row.subject) \(String(format: "%.2f", row.median)) ns")
       return row
     }
@@ -83,7 +73,7 @@ struct Measure: ParsableCommand {
   /// Packets of the warm-up and of each timed pass.
   private func passes(_ workload: Workload) -> (warm: Int, timed: Int) {
     if workload.kind == .new { return (workload.flows, workload.flows) }
-    return smoke ? (1 << 12, 1 << 12) : (1 << 18, 1 << 21)
+    return options.smoke ? (1 << 12, 1 << 12) : (1 << 18, 1 << 21)
   }
 
   /// Every packet must have met the fate that its kind deserves.
@@ -115,7 +105,7 @@ struct Measure: ParsableCommand {
   private func countInstructions() throws -> [Row] {
     let counter = try InstructionCounter()
     defer { counter.removeFiles() }
-    return try InstructionCounter.workloads(smoke: smoke).flatMap { workload in
+    return try InstructionCounter.workloads(smoke: options.smoke).flatMap { workload in
       progress("\(workload.name): counting instructions")
       let counts = try SubjectName.allCases.map { try counter.count(workload, $0) }
       return SubjectName.allCases.indices.map { index in
@@ -124,7 +114,7 @@ struct Measure: ParsableCommand {
           case: workload.name, subject: SubjectName.allCases[index].rawValue,
           metric: "instructions per packet", unit: "instructions", median: count, low: count,
           high: count, samples: 1, peer: index == 0 ? SubjectName.twin.rawValue : nil,
-          ratio: index == 0 ? count / counts[1] : nil, pages: nil, origin: origin)
+          ratio: index == 0 ? count / counts[1] : nil, pages: nil, origin: options.origin)
       }
     }
   }

@@ -7,25 +7,15 @@ struct Scale: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Several workers at once, memory per connection, changes of many real servers.")
 
-  @Flag(help: "Small sizes and one round: shows that it works, measures no time.")
-  var smoke = false
-  @Option(help: "Write the rows to this file.") var json: String?
-  @Option(help: "Rounds of each case.") var rounds = 9
-  @Option(help: "The commit measured, for the rows.") var commit = "unknown"
-  @Option(help: "The command typed, for the rows.") var command = "scale"
-
-  func validate() throws {
-    guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
-  }
+  @OptionGroup var options: Options
 
   func run() throws {
     let report = Report(
-      room: "scale", rounds: smoke ? 1 : rounds, isSmoke: smoke,
-      origin: Origin(commit: commit, command: command))
+      room: "scale", rounds: options.roundCount, isSmoke: options.smoke, origin: options.origin)
     let perConnection = try measureMemory(report)
     try measureWorkers(report)
     try Self.complete(Handed((self, report))) { try await $0.0.measureChanges($0.1) }
-    try report.finish(json: json)
+    try report.finish(json: options.json)
     guard perConnection <= Self.octetsPerConnection else {
       throw ValidationError(
         "a connection takes \(perConnection) octets, more than \(Self.octetsPerConnection)")

@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 
-from lane import DIRECTOR_MAC, REAL_SERVERS, Lane
+from lane import DIRECTOR_MAC, REAL_SERVERS
+from spaces import run_in
 from subjects import PEERS, KernelSubject, Missing
 
 LAN_MAC = "02:00:00:00:02:d2"
@@ -48,12 +49,12 @@ class Guest(KernelSubject):
         self.lane.ip("link", "set", "lan0", "address", LAN_MAC)
         for port in ("lan0", "tap0"):
             self.lane.ip("link", "set", port, "master", "bridge", "up")
-            Lane.run_in(
+            run_in(
                 self.lane.director, "bridge", "link", "set", "dev", port, "learning", "off",
                 "flood", "off", "mcast_flood", "off")
         self.lane.ip("link", "set", "bridge", "up")
         for mac, port in ((DIRECTOR_MAC, "tap0"), *((m, "lan0") for m in REAL_SERVERS.values())):
-            Lane.run_in(
+            run_in(
                 self.lane.director, "bridge", "fdb", "replace", mac, "dev", port, "master",
                 "static")
 

@@ -2,33 +2,13 @@
 """A lane: two network namespaces and the veth between them, for one subject."""
 import json
 import re
-import subprocess
+
+from spaces import remove, run, run_in
 
 DIRECTOR_MAC = "02:00:00:00:02:d1"
 REAL_SERVERS = {151: "02:00:00:00:01:97", 152: "02:00:00:00:01:98"}
 VIP4, VIP6, PORT = "192.168.2.149", "fd00:2::149", 4000
 PREFIX = "martinet-wire-"
-
-
-def run(*command, check=True):
-    """The command's output; SystemExit with its words if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        raise SystemExit(f"FAIL: {' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
-
-
-def remove_leftovers():
-    """Takes down what a run that was killed has left; no other may be under way."""
-    for line in run("ip", "netns", "list").splitlines():
-        if line.startswith(PREFIX):
-            _remove(line.split()[0])
-
-
-def _remove(space):
-    for pid in run("ip", "netns", "pids", space, check=False).split():
-        run("kill", "-KILL", pid, check=False)
-    run("ip", "netns", "delete", space, check=False)
 
 
 class Lane:
@@ -44,8 +24,8 @@ class Lane:
             str(queues), "type", "veth", "peer", "name", "lan0", "address", DIRECTOR_MAC,
             "numrxqueues", str(queues), "numtxqueues", str(queues), "netns", self.director)
         # Nothing but the station's frames on the wire: multicast reports are over at once.
-        self.run_in(self.far, "sysctl", "-qw", "net.ipv6.conf.far0.disable_ipv6=1")
-        self.run_in(
+        run_in(self.far, "sysctl", "-qw", "net.ipv6.conf.far0.disable_ipv6=1")
+        run_in(
             self.director, "sysctl", "-qw", "net.ipv6.conf.lan0.router_solicitations=0",
             "net.ipv6.conf.lan0.accept_dad=0",
             "net.ipv6.conf.lan0.mldv2_unsolicited_report_interval=1")
@@ -60,23 +40,10 @@ class Lane:
 
     def close(self):
         for space in (self.far, self.director):
-            _remove(space)
+            remove(space)
 
     def ip(self, *arguments):
         return run("ip", "-n", self.director, *arguments)
-
-    @staticmethod
-    def inside(space, cpus, *command):
-        """The command line that runs `command` there (`ip netns exec` would hide bpffs).
-
-        What it starts does not outlive the room, even if that is killed.
-        """
-        return ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{space}",
-                "taskset", "-c", cpus, *command]
-
-    @staticmethod
-    def run_in(space, *command):
-        return run("nsenter", f"--net=/run/netns/{space}", *command)
 
     def counters(self):
         """What the two interfaces have counted, by our names."""
@@ -99,7 +66,7 @@ class Lane:
         }
 
     def _driver(self, space, interface):
-        text = self.run_in(space, "ethtool", "-S", interface)
+        text = run_in(space, "ethtool", "-S", interface)
         return {k: int(v) for k, v in re.findall(r"(\w+): (\d+)", text)}
 
     @staticmethod

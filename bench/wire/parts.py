@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the room measures, part by part."""
 from guest import KernelIPVS, KernelRouter
+from room import progress
 from station import Traffic
 from subjects import ALL as EVERYONE
 from subjects import CDirector, MacSwap, Martinet, TestPMD, XDPTransmit
@@ -35,7 +36,7 @@ def overload(stand):
 
 
 def _overload(stand, case, members, traffic, control=CONTROL):
-    stand.progress(case)
+    progress(case)
     trials = stand.rounds_of(members, traffic)
     rates = {name: [t.arrivals.rate / 1e6 for t in each] for name, each in trials.items()}
     costs = {name: [t.cpu_ns for t in each] for name, each in trials.items()}
@@ -49,7 +50,7 @@ def _overload(stand, case, members, traffic, control=CONTROL):
             stand.rows.add(
                 case, name, f"share {place}", "%",
                 [100 * t.ledger.get(place, 0) / max(1, t.arrivals.sent) for t in each])
-        stand.progress(f"  {name}: {row['median']} Mpps")
+        progress(f"  {name}: {row['median']} Mpps")
 
 
 def incumbent(stand):
@@ -61,13 +62,13 @@ def incumbent(stand):
 
 def rate(stand):
     """The highest rate without loss, RFC 2544 §26.1, by halving a bounded number of times."""
-    stand.progress("rate: the highest without loss")
+    progress("rate: the highest without loss")
     members = stand.members((Martinet, MacSwap, CDirector, TestPMD, XDPTransmit))
     found = {subject.name: [] for subject, _ in members}
     for _ in range(1 if stand.smoke else SEARCHES):
         for member in members:
             found[member[0].name].append(_search(stand, member))
-            stand.progress(f"  {member[0].name}: {found[member[0].name][-1]:.0f}")
+            progress(f"  {member[0].name}: {found[member[0].name][-1]:.0f}")
     for name, rates in found.items():
         peer = None if name == CONTROL else CONTROL
         stand.rows.add(
@@ -88,14 +89,14 @@ def _search(stand, member):
 
 def hold(stand):
     """Loss at 90 percent of that rate, for a minute."""
-    stand.progress("hold: 90 percent of it for a minute")
+    progress("hold: 90 percent of it for a minute")
     for member in stand.members((Martinet, MacSwap)):
         name = member[0].name
         traffic = Traffic().at(HOLD_SHARE * _highest(stand, name), HOLD_SECONDS)
         trial = stand.trial(member, traffic)
         stand.rows.add("hold-90", name, "lost", "frames", [trial.lost])
         stand.rows.add("hold-90", name, "delivered", "Mpps", [trial.arrivals.rate / 1e6])
-        stand.progress(f"  {name}: {trial.lost} of {trial.arrivals.sent} lost: {trial.ledger}")
+        progress(f"  {name}: {trial.lost} of {trial.arrivals.sent} lost: {trial.ledger}")
 
 
 def _highest(stand, name):
@@ -110,7 +111,7 @@ def latency(stand):
     members = stand.members((Martinet, MacSwap, CDirector))
     for load in LOADS:
         case = f"latency-{load}"
-        stand.progress(case)
+        progress(case)
         pps = _highest(stand, Martinet.name) * load / 100
         # Small batches: a frame waits for the rest of its batch.
         trials = stand.rounds_of(members, Traffic(batch=8).at(pps, LATENCY_SECONDS))

@@ -2,12 +2,12 @@
 """The subjects side by side, each in its lane, all at rest but the one whose turn it is."""
 import contextlib
 import sys
-import time
 from dataclasses import replace
 
 import subjects
 from deadline import within
 from lane import Lane
+from room import progress
 from station import Station
 from trial import attempt
 
@@ -33,9 +33,6 @@ class Stand:
         self._lanes = {}
         subjects.Martinet.program = chosen.martinet
 
-    def progress(self, line):
-        print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
-
     def members(self, classes, queues=1):
         """(subject, station) for each class that can run here; says why the others cannot."""
         members = []
@@ -56,12 +53,12 @@ class Stand:
         try:
             with self._step(subject, "starting", START_SECONDS):
                 subject.start()
-                station = Station(lane, self.chosen.build)
+                station = Station(lane.far, self.chosen.build)
         except subjects.Missing as reason:
             if not kind.is_optional:
                 sys.exit(f"FAIL: {kind.name}: {reason}")
             self.notes.append(f"MISSING: {kind.name}: {reason}")
-            self.progress(self.notes[-1])
+            progress(self.notes[-1])
             return None
         self.stack.callback(station.close)
         subject.pause()
@@ -74,7 +71,7 @@ class Stand:
             with within(seconds, f"{subject.name}: {what}"):
                 yield
         except SystemExit:
-            self.progress(subject.said())
+            progress(subject.said())
             raise
 
     def trial(self, member, traffic):
@@ -98,7 +95,7 @@ class Stand:
                 sys.exit(f"FAIL: {subject.name}: the frames delivered are not those sent")
             if trial.stolen <= STOLEN_LIMIT or self.smoke:
                 return trial
-            self.progress(f"  {subject.name}: taken again, {trial.stolen:.1%} stolen")
+            progress(f"  {subject.name}: taken again, {trial.stolen:.1%} stolen")
         return trial
 
     def rounds_of(self, members, traffic):

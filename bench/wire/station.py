@@ -4,7 +4,8 @@ import json
 import subprocess
 from dataclasses import dataclass, replace
 
-from lane import DIRECTOR_MAC, Lane
+from lane import DIRECTOR_MAC
+from spaces import inside
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,10 @@ class Arrivals:
 
 
 class Station:
-    """The process on far0, pinned to `cpu`."""
+    """The process on far0 in `space`, pinned to `cpu`."""
 
-    def __init__(self, lane, build, cpu="0"):
-        command = Lane.inside(
-            lane.far, cpu, f"{build}/station", "far0", f"{build}/station.bpf.o")
+    def __init__(self, space, build, cpu="0"):
+        command = inside(space, cpu, f"{build}/station", "far0", f"{build}/station.bpf.o")
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()

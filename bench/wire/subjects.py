@@ -9,7 +9,8 @@ import socket
 import subprocess
 import time
 
-from lane import DIRECTOR_MAC, PORT, REAL_SERVERS, VIP4, VIP6, Lane
+from lane import DIRECTOR_MAC, PORT, REAL_SERVERS, VIP4, VIP6
+from spaces import inside, run_in
 
 PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers")
 
@@ -45,7 +46,7 @@ class Subject:
 
     def _spawn(self, *command, **options):
         self.process = subprocess.Popen(
-            Lane.inside(self.lane.director, self.cpus, *command), stderr=self.log, **options)
+            inside(self.lane.director, self.cpus, *command), stderr=self.log, **options)
 
     def said(self):
         """The last of its process's words."""
@@ -89,14 +90,18 @@ class Martinet(Subject):
         self._spawn(
             self.program, "run", "--interface", "lan0", "--copy", "--control", self.control,
             *self.arguments, stdout=self.log)
-        self._wait_for(lambda: self._ipvsadm("-Ln", check=False).returncode == 0)
-        for vip, network in ((f"{VIP4}:{PORT}", "192.168.2."), (f"[{VIP6}]:{PORT}", "fd00:2::")):
-            self._ipvsadm("-A", "-u", vip, "-s", "rr")
-            for number in REAL_SERVERS:
-                self._ipvsadm("-a", "-u", vip, "-r", f"{network}{number}", "-g")
-        self._wait_for(lambda: "unresolved" not in self._ipvsadm("-Ln").stdout)
+        self._wait_for(lambda: self.ipvsadm("-Ln", check=False).returncode == 0)
+        self.serve()
+        self._wait_for(lambda: "unresolved" not in self.ipvsadm("-Ln").stdout)
 
-    def _ipvsadm(self, *arguments, check=True):
+    def serve(self):
+        """Adds the services and their real servers."""
+        for vip, network in ((f"{VIP4}:{PORT}", "192.168.2."), (f"[{VIP6}]:{PORT}", "fd00:2::")):
+            self.ipvsadm("-A", "-u", vip, "-s", "rr")
+            for number in REAL_SERVERS:
+                self.ipvsadm("-a", "-u", vip, "-r", f"{network}{number}", "-g")
+
+    def ipvsadm(self, *arguments, check=True):
         return subprocess.run(
             [self.program, "ipvsadm", *arguments], check=check, capture_output=True, text=True,
             env={**os.environ, "MARTINET_CONTROL": self.control})
@@ -196,7 +201,7 @@ class KernelSubject(Subject):
     is_in_kernel = True
 
     def start(self):
-        Lane.run_in(self.lane.director, "ethtool", "-K", "lan0", "gro", "on")
+        run_in(self.lane.director, "ethtool", "-K", "lan0", "gro", "on")
         self.set_up()
 
     def set_up(self):
@@ -229,10 +234,10 @@ class Bridge(KernelSubject):
         self.lane.ip("link", "add", "bridge", "type", "bridge", "stp_state", "0")
         self.lane.ip("link", "set", "lan0", "master", "bridge")
         self.lane.ip("link", "set", "bridge", "up")
-        Lane.run_in(
+        run_in(
             self.lane.director, "bridge", "link", "set", "dev", "lan0", "hairpin", "on",
             "learning", "off", "flood", "off")
-        Lane.run_in(
+        run_in(
             self.lane.director, "bridge", "fdb", "replace", self.mac, "dev", "lan0", "master",
             "static")
 
