@@ -4,7 +4,32 @@ import json
 import os
 import platform
 import re
+import sys
 from statistics import median
+
+
+def table(rows):
+    lines = [("case", "subject", "metric", "unit", "median", "low", "high", "n", "ratio to")]
+    for row in rows:
+        if row["metric"].startswith("share"):
+            continue
+        ratio = f"{row['ratio']:.2f} {row['peer']}" if row["peer"] else "-"
+        lines.append((
+            row["case"], row["subject"], row["metric"], row["unit"],
+            *(f"{row[k]:.3f}" if row[k] < 100 else f"{row[k]:.0f}"
+              for k in ("median", "low", "high")), str(row["samples"]), ratio))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if 4 <= i <= 7 else text.ljust(width)
+            for i, (text, width) in enumerate(zip(line, widths))).rstrip()
+        for line in lines)
+
+
+def write(rows, path):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(rows, file, indent=2, sort_keys=True)
+        file.write("\n")
 
 
 class Rows:
@@ -43,21 +68,7 @@ class Rows:
         return "{machine}, Linux {kernel}, commit {commit}: {command}".format(**self.origin)
 
     def table(self):
-        lines = [("case", "subject", "metric", "unit", "median", "low", "high", "n", "ratio to")]
-        for row in self.rows:
-            if row["metric"].startswith("share"):
-                continue
-            ratio = f"{row['ratio']:.2f} {row['peer']}" if row["peer"] else "-"
-            lines.append((
-                row["case"], row["subject"], row["metric"], row["unit"],
-                *(f"{row[k]:.3f}" if row[k] < 100 else f"{row[k]:.0f}"
-                  for k in ("median", "low", "high")), str(row["samples"]), ratio))
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        return "\n".join(
-            "  ".join(
-                text.rjust(width) if 4 <= i <= 7 else text.ljust(width)
-                for i, (text, width) in enumerate(zip(line, widths))).rstrip()
-            for line in lines)
+        return table(self.rows)
 
     def ledgers(self):
         """A line per case and subject: what became of 100 percent of the frames sent."""
@@ -71,6 +82,20 @@ class Rows:
             f"{case:24}{subject:12}{', '.join(parts)}" for (case, subject), parts in lines.items())
 
     def write(self, path):
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(self.rows, file, indent=2, sort_keys=True)
-            file.write("\n")
+        write(self.rows, path)
+
+
+def collect(target, paths):
+    """The rows of several files in one table, and in the file `target` if it has a name."""
+    rows = []
+    for path in paths:
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                rows += json.load(file)
+    print(table([{**row, "case": f"{row['room']} {row['case']}"} for row in rows]))
+    if target:
+        write(rows, target)
+
+
+if __name__ == "__main__":
+    collect(sys.argv[1], sys.argv[2:])

@@ -23,9 +23,18 @@ static void put_udp(__u8 *udp, unsigned bytes)
 	put16(udp + 4, bytes);
 }
 
+/* RFC 9293: five words of header, SYN. Nobody on this wire looks at its checksum. */
+static void put_syn(__u8 *tcp)
+{
+	put16(tcp + 2, LAB_FLOOD_PORT);
+	tcp[12] = 5 << 4;
+	tcp[13] = 2;
+	put16(tcp + 14, 0xffff);
+}
+
 void write_template(__u8 *frame, const struct command *command)
 {
-	__u32 vip = __builtin_bswap32(LAB_VIP4);
+	__u32 vip = __builtin_bswap32(command->plan.syn ? command->plan.vip4 : LAB_VIP4);
 	__u8 *ip = frame + ETH_HLEN;
 
 	memset(frame, 0, command->size);
@@ -43,9 +52,12 @@ void write_template(__u8 *frame, const struct command *command)
 		ip[0] = 0x45;
 		put16(ip + 2, command->size - ETH_HLEN);
 		ip[8] = 64;
-		ip[9] = 17;
+		ip[9] = command->plan.syn ? 6 : 17;
 		memcpy(ip + 16, &vip, 4);
-		put_udp(frame + LAB_UDP4, command->size - LAB_UDP4);
+		if (command->plan.syn)
+			put_syn(frame + LAB_UDP4);
+		else
+			put_udp(frame + LAB_UDP4, command->size - LAB_UDP4);
 	}
 }
 

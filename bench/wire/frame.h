@@ -48,6 +48,28 @@ lab_inline __u16 lab_header_sum(const struct iphdr *ip)
 	return (__u16)~(sum + (sum >> 16));
 }
 
+lab_inline void lab_advance(const struct lab_plan *plan, struct lab_progress *progress)
+{
+	progress->sent++;
+	progress->flow = progress->flow + 1 < plan->flows ? progress->flow + 1 : 0;
+}
+
+/* The next SYN over a template; only its sender is its own. */
+lab_inline int lab_write_syn(struct ethhdr *ethernet, void *end, const struct lab_plan *plan,
+			     struct lab_progress *progress)
+{
+	struct iphdr *ip = (void *)(ethernet + 1);
+	__u16 *port = (void *)(ip + 1);
+
+	if ((void *)(port + 1) > end)
+		return 0;
+	ip->saddr = __builtin_bswap32(LAB_CLIENT4 + progress->flow);
+	ip->check = lab_header_sum(ip);
+	*port = __builtin_bswap16(LAB_FIRST_PORT + progress->flow % LAB_PORTS_PER_CLIENT);
+	lab_advance(plan, progress);
+	return 1;
+}
+
 /* Writes the next frame over one of the plan's family and size; 0 if it is too short. */
 lab_inline int lab_write(void *data, void *end, const struct lab_plan *plan,
 			 struct lab_progress *progress, __u64 due_ns)
@@ -62,6 +84,11 @@ lab_inline int lab_write(void *data, void *end, const struct lab_plan *plan,
 
 	if (data + LAB_UDP4 + LAB_UDP_BYTES + sizeof(*stamp) > end)
 		return 0;
+	/* The page may be one that a peer wrote new addresses into. */
+	__builtin_memcpy(ethernet->h_dest, plan->destination, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_source, source, ETH_ALEN);
+	if (plan->syn)
+		return lab_write_syn(ethernet, end, plan, progress);
 	if (plan->family == 6) {
 		udp = data + LAB_UDP6;
 		if (data + LAB_UDP6 + LAB_UDP_BYTES + sizeof(*stamp) > end)
@@ -71,16 +98,12 @@ lab_inline int lab_write(void *data, void *end, const struct lab_plan *plan,
 		ip4->saddr = __builtin_bswap32(LAB_CLIENT4 + client);
 		ip4->check = lab_header_sum(ip4);
 	}
-	/* The page may be one that a peer wrote new addresses into. */
-	__builtin_memcpy(ethernet->h_dest, plan->destination, ETH_ALEN);
-	__builtin_memcpy(ethernet->h_source, source, ETH_ALEN);
 	udp->source = __builtin_bswap16(LAB_FIRST_PORT + progress->flow % LAB_PORTS_PER_CLIENT);
 	stamp = (void *)(udp + 1);
 	stamp->due_ns = due_ns;
 	stamp->number = progress->sent;
 	progress->digest += lab_digest(client, *(__u32 *)udp, progress->sent);
-	progress->sent++;
-	progress->flow = progress->flow + 1 < plan->flows ? progress->flow + 1 : 0;
+	lab_advance(plan, progress);
 	return 1;
 }
 

@@ -10,6 +10,10 @@
 #define LAB_VIP6_HIGH 0xfd00000200000000ull
 #define LAB_VIP6_LOW 0x0149ull
 #define LAB_PORT 4000
+/* TCP services of the tcp room on the same VIP; the last is what SYN floods aim at. */
+#define LAB_HTTP_PORT 80
+#define LAB_IPERF_PORT 5201
+#define LAB_FLOOD_PORT 81
 /* The clients: 10.x.x.x and fd00:10::x. */
 #define LAB_CLIENT4 0x0a000000u
 #define LAB_CLIENT6_HIGH 0xfd00001000000000ull
@@ -45,8 +49,10 @@ struct lab_plan {
 	__u64 count;	/* frames in all */
 	__u32 flows;
 	__u32 family; /* 4 or 6 */
+	__u32 vip4;   /* where SYNs go; UDP goes to the VIPs above */
 	__u8 destination[6];
-	__u8 zero[2];
+	__u8 syn; /* TCP SYNs, each from an address of its own: flows is how many there are */
+	__u8 zero[5];
 };
 
 /* How far it is. */
@@ -70,7 +76,7 @@ struct lab_arrivals {
 	__u64 buckets[LAB_BUCKETS];
 };
 
-_Static_assert(sizeof(struct lab_plan) == 40, "map value layout");
+_Static_assert(sizeof(struct lab_plan) == 48, "map value layout");
 _Static_assert(sizeof(struct lab_progress) == 32, "map value layout");
 
 /* Order does not count, contents do. */

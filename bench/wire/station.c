@@ -6,6 +6,7 @@
  */
 #include "station.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -40,6 +41,15 @@ static void on_alarm(int signal)
 	(void)signal;
 }
 
+/* A VIP whose flood port gets SYNs; none: UDP. */
+static void read_target(const char *value, struct lab_plan *plan)
+{
+	struct in_addr vip;
+
+	plan->syn = inet_aton(value, &vip) != 0;
+	plan->vip4 = plan->syn ? ntohl(vip.s_addr) : 0;
+}
+
 static void read_command(char *line, struct command *command)
 {
 	static const __u8 director[6] = LAB_DIRECTOR_MAC;
@@ -71,6 +81,8 @@ static void read_command(char *line, struct command *command)
 			command->queues = strtoul(value, NULL, 10);
 		else if (!strcmp(word, "flows"))
 			command->plan.flows = strtoul(value, NULL, 10);
+		else if (!strcmp(word, "syn_to"))
+			read_target(value, &command->plan);
 		else if (!strcmp(word, "family"))
 			command->plan.family = strtoul(value, NULL, 10);
 		else if (!strcmp(word, "to") && sscanf(value, "%x:%x:%x:%x:%x:%x", mac, mac + 1,

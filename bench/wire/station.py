@@ -20,6 +20,8 @@ class Traffic:
     source: str = "live"
     queues: int = 1
     batch: int = 64
+    # A VIP: TCP SYNs to its flood port, each of `flows` from an address of its own, IPv4.
+    syn_to: str = "-"
     # Without an arrival for so long the run is over.
     settle_ms: int = 200
 

@@ -48,18 +48,28 @@ static struct twin_ring consumed(const struct xsk_ring_cons *ring)
 
 int peer_prepare(struct peer_queue *queue)
 {
+	/* Both rooms'. iperf3 opens several connections to one server, which has no second. */
 	static const struct twin_service services[] = {
 		{ 0, LAB_VIP4, LAB_PORT, 17, 0 },
 		{ LAB_VIP6_HIGH, LAB_VIP6_LOW, LAB_PORT, 17, 1 },
+		{ 0, LAB_VIP4, LAB_HTTP_PORT, 6, 0 },
+		{ 0, LAB_VIP4, LAB_IPERF_PORT, 6, 0 },
+		{ 0, LAB_VIP4, LAB_IPERF_PORT, 17, 0 },
+		{ 0, LAB_VIP4, LAB_FLOOD_PORT, 6, 0 },
 	};
 	static const struct twin_real_server servers[] = {
 		{ LAB_REAL_SERVER_MAC(0) }, { LAB_REAL_SERVER_MAC(1) },
 		{ LAB_REAL_SERVER_MAC(0) }, { LAB_REAL_SERVER_MAC(1) },
+		{ LAB_REAL_SERVER_MAC(0) }, { LAB_REAL_SERVER_MAC(0) },
+		{ LAB_REAL_SERVER_MAC(0) }, { LAB_REAL_SERVER_MAC(0) },
+		{ LAB_REAL_SERVER_MAC(0) }, { LAB_REAL_SERVER_MAC(0) },
+		{ LAB_REAL_SERVER_MAC(1) }, { LAB_REAL_SERVER_MAC(1) },
 	};
+	const unsigned count = sizeof(services) / sizeof(services[0]);
 	static const uint64_t keys[4] = { 0x243f6a8885a308d3, 0x13198a2e03707344,
 					  0xa4093822299f31d0, 0x082efa98ec4e6c89 };
 	struct lab_socket *s = &queue->socket;
-	struct twin_site site = { services, 2, servers, LAB_REAL_SERVERS, LAB_DIRECTOR_MAC };
+	struct twin_site site = { services, count, servers, LAB_REAL_SERVERS, LAB_DIRECTOR_MAC };
 	struct twin_queue memory = { s->frames, SOCKET_FRAMES * SOCKET_CHUNK, SOCKET_CHUNK,
 				     produced(&s->fill), consumed(&s->completion),
 				     consumed(&s->receive), produced(&s->transmit) };
