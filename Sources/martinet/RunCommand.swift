@@ -94,7 +94,7 @@ struct RunCommand: AsyncParsableCommand {
       site.announce
       ? try VirtualAddressOwner(
         interface: workers.interface.name, index: workers.interface.index, role: site.role,
-        logger: logger) : nil
+        notify: site.notify, logger: logger) : nil
     let checks = try CheckLoop(interface: Int32(workers.interface.index), logger: logger)
     defer { checks.stop() }
     let director = Director(

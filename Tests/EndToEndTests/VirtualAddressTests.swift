@@ -111,5 +111,41 @@ extension EndToEnd {
       #expect(refused.ending == .exit(64))
       #expect(refused.output.contains("MASTER"), "\(refused.output)")
     }
+
+    /// The words are those of keepalived.conf(5), "notify": a script made for it works unchanged.
+    @Test func aNotifyScriptHearsOfEveryChangeOfRole() throws {
+      let folder = NSTemporaryDirectory() + "martinet-test-\(UUID().uuidString)"
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      let (script, log) = (folder + "/notify", folder + "/log")
+      // The second call is slow, and must not be overtaken.
+      try """
+        #!/bin/sh
+        [ "$4" = MASTER ] && sleep 0.5
+        echo "$@" $(ip -o address show dev lan0 | grep -c ' \(Lan.vip)/') >>\(log)
+
+        """.write(toFile: script, atomically: true, encoding: .utf8)
+      #expect(chmod(script, 0o700) == 0)
+      let site = try Site("announce: true\nrole: backup\nnotify: \(script) web")
+      defer { try? FileManager.default.removeItem(atPath: site.path) }
+      let director = try RunningDirector(on: site.served.lan.director, ["--config", site.path])
+      for state in ["MASTER", "MASTER", "BACKUP"] {
+        try director.martinet("notify INSTANCE VI_1 \(state) 100")
+        if state == "MASTER" { #expect(try waitUntil { try site.isHeld(Lan.vip) }) }
+        let told = "web INSTANCE lan0 \(state) 100"
+        #expect(
+          waitUntil { (try? String(contentsOfFile: log, encoding: .utf8))?.contains(told) == true })
+      }
+      director.process.send(SIGTERM)
+      #expect(director.process.wait(seconds: 20) == .exit(0), "\(director.process.output)")
+      #expect(
+        try String(contentsOfFile: log, encoding: .utf8) == """
+          web INSTANCE lan0 BACKUP 100 0
+          web INSTANCE lan0 MASTER 100 1
+          web INSTANCE lan0 BACKUP 100 0
+          web INSTANCE lan0 STOP 100 0
+
+          """, "\(director.process.output)")
+    }
   }
 }

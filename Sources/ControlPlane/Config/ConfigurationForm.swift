@@ -154,9 +154,9 @@ struct ConfigurationForm {
     }
   }
 
-  /// The same, of a mapping that repeats an earlier one.
-  mutating func check(isNew: Bool, _ sentence: String) {
-    guard case .reading = purpose, isSound, !isNew else { return }
+  /// The same, of what is a sentence already.
+  mutating func check(_ holds: Bool, _ sentence: String) {
+    guard case .reading = purpose, isSound, !holds else { return }
     findings.append(ConfigurationFinding(line: line, path: path, sentence: sentence))
   }
 

@@ -46,6 +46,9 @@ extension SiteConfiguration {
     form.field("metrics", .metricsEndpoint, &metrics)
     form.field("announce", .flag, &announce)
     form.field("role", .oneOf, &role)
+    form.field("notify", .command, &notify)
+    form.check(
+      notify == nil || announce, "notify is never called: it goes with `announce: true`")
     form.section("capacity") { form in
       let range = 8...ForwarderConfiguration.maximumEntries
       form.field("ipv4-connections", .number(range), &capacity.ipv4Connections)
@@ -64,7 +67,7 @@ extension SiteConfiguration {
       table.visit(&form)
       form.check { () throws(DirectorError) in try table.service.validate() }
       form.check(
-        isNew: keys.insert(table.service.key).inserted,
+        keys.insert(table.service.key).inserted,
         "\(table.service.key) is in the file twice: put all real servers into one")
     }
   }
@@ -76,7 +79,7 @@ extension SiteConfiguration {
       form.required("mark", .mark, &table.mark)
       let mark = table.mark
       form.check(
-        isNew: known.updateValue([], forKey: mark) == nil,
+        known.updateValue([], forKey: mark) == nil,
         "mark \(mark.rawValue) is in the file twice: put all it matches into one")
       let blank = VirtualPorts(
         address: .v4(IPv4Address(rawValue: 0)), ipProtocol: .tcp, ports: VirtualPorts.allPorts)
@@ -160,7 +163,7 @@ extension SiteConfiguration.ServiceTable {
       guard serviceIsSound else { return }
       form.check { () throws(DirectorError) in try realServer.validate(for: key) }
       form.check(
-        isNew: addresses.insert(realServer.address).inserted,
+        addresses.insert(realServer.address).inserted,
         "\(realServer.address) is in this service twice: keep one")
     }
     health.ownChecks = ownChecks

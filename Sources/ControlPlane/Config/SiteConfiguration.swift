@@ -14,6 +14,8 @@ public struct SiteConfiguration: Equatable, Sendable {
   public var announce = false
   /// Whose they are from the start, where they are announced.
   public var role = DirectorRole.master
+  /// The command for changes of role, where they are announced; nil for none.
+  public var notify: String?
   /// Room in each queue's tables.
   public var capacity = Capacity()
   public var timeouts = TimeoutConfiguration.lvs

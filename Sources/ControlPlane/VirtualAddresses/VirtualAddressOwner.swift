@@ -36,6 +36,7 @@ public actor VirtualAddressOwner {
   private let interfaceIndex: Int32
   private let socket: NetlinkSocket
   private let sender: PacketSender
+  private let script: NotifyScript?
   private let logger: Logger
 
   private var vips: Set<IPAddress> = []
@@ -48,12 +49,15 @@ public actor VirtualAddressOwner {
 
   /// Of the network namespace of the calling thread; throws what is in the way, as missing
   /// capabilities.
+  ///
+  /// - Parameter notify: the command for changes of role, a path and arguments; nil for none.
   public init(
-    interface: String, index: UInt32, role: DirectorRole, logger: Logger
+    interface: String, index: UInt32, role: DirectorRole, notify: String?, logger: Logger
   ) throws(DirectorError) {
     self.interface = interface
     self.role = role
     self.logger = logger
+    script = notify.map { NotifyScript($0, interface: interface, logger: logger) }
     interfaceIndex = Int32(index)
     do {
       socket = try NetlinkSocket()
@@ -65,6 +69,8 @@ public actor VirtualAddressOwner {
 
   /// Follows the services' VIPs until the task is cancelled, then takes its addresses back.
   public func run(_ changes: AsyncStream<Set<IPAddress>>) async {
+    let telling = script.map { script in Task { await script.run() } }
+    script?.tell(.init(role))
     await withTaskGroup(of: Void.self) { group in
       group.addTask { for await vips in changes { await self.serve(vips) } }
       group.addTask {
@@ -75,6 +81,8 @@ public actor VirtualAddressOwner {
       }
     }
     withdraw()
+    script?.stop()
+    await telling?.value
   }
 
   public var statuses: [VirtualAddressStatus] {
@@ -92,6 +100,7 @@ public actor VirtualAddressOwner {
       announcing?.cancel()
     }
     reconcile()
+    if isNews { script?.tell(.init(role)) }
   }
 
   /// Tells the LAN again where the VIPs are; a backup has none to tell.

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Logging
+
+/// The operator's script for changes of role, called as keepalived calls a `notify` script
+/// (keepalived.conf(5)): behind its own words come INSTANCE, the interface, the state, a priority.
+///
+/// One call after the other, in the order of the changes.
+struct NotifyScript: Sendable {
+  enum State: String {
+    case master = "MASTER"
+    case backup = "BACKUP"
+    case stop = "STOP"
+
+    init(_ role: DirectorRole) { self = role == .master ? .master : .backup }
+  }
+
+  /// What a script is given before it is killed: it must not hold up the next change for long.
+  private static let limit = Duration.seconds(10)
+  private static let lookInterval = Duration.milliseconds(20)
+  /// VRRP's own default (RFC 5798 §5.2.4); Martinet has none to tell.
+  private static let priority = "100"
+
+  private let command: String
+  private let interface: String
+  private let logger: Logger
+  private let states: AsyncStream<State>
+  private let teller: AsyncStream<State>.Continuation
+
+  init(_ command: String, interface: String, logger: Logger) {
+    self.command = command
+    self.interface = interface
+    self.logger = logger
+    // A script that hangs cannot make the queue grow: of more changes the latest count.
+    (states, teller) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
+  }
+
+  func tell(_ state: State) { teller.yield(state) }
+
+  /// The last word; `run` returns once the script has had it.
+  func stop() {
+    tell(.stop)
+    teller.finish()
+  }
+
+  /// Calls the script until `stop`, whatever becomes of the task.
+  func run() async {
+    for await state in states { await call(state) }
+  }
+
+  private func call(_ state: State) async {
+    let program = OperatorProgram(
+      command, further: ["INSTANCE", interface, state.rawValue, Self.priority])
+    let (code, process) = program.start()
+    guard code == 0 else {
+      return complain(state, "cannot be started: \(String(cString: strerror(code)).lowercased())")
+    }
+    let deadline = ContinuousClock.now + Self.limit
+    var (status, isKilled): (Int32, Bool) = (0, false)
+    while waitpid(process, &status, WNOHANG) == 0 {
+      if !isKilled, ContinuousClock.now >= deadline {
+        // Not waited for yet, so that the group's number is nobody else's.
+        kill(-process, SIGKILL)
+        isKilled = true
+      }
+      try? await Task.sleep(for: Self.lookInterval)
+    }
+    if isKilled {
+      complain(state, "has not ended after \(Self.limit) and was killed")
+    } else if status != 0 {
+      complain(state, status & 0x7f == 0 ? "exit code \(status >> 8)" : "signal \(status & 0x7f)")
+    }
+  }
+
+  private func complain(_ state: State, _ what: String) {
+    logger.warning(
+      "notify script: \(what)", metadata: ["command": "\(command)", "state": "\(state.rawValue)"])
+  }
+}
