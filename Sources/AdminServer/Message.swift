@@ -58,23 +58,24 @@ struct Response: Sendable {
     body = Data(metrics.utf8)
   }
 
-  /// A page of connections as JSON, or as rows of `ConnectionReport`.
-  init(_ page: ConnectionPageReport, asCSV: Bool) {
+  /// Rows of comma-separated values.
+  init(csv rows: [UInt8], next: UInt64? = nil) {
     status = .ok
-    var octets: [UInt8] = []
-    if asCSV {
-      contentType = "text/csv; header=absent"
-      for connection in page.connections { octets += connection.row }
-      next = page.next
-    } else {
-      contentType = "application/json"
-      octets += "{\"connections\":[".utf8
-      for (index, connection) in page.connections.enumerated() {
-        if index > 0 { octets += ",".utf8 }
-        octets += connection.json
-      }
-      octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}\n".utf8
+    contentType = "text/csv; header=absent"
+    self.next = next
+    body = Data(rows)
+  }
+
+  /// A page of connections.
+  init(_ page: ConnectionPageReport) {
+    status = .ok
+    contentType = "application/json"
+    var octets = Array("{\"connections\":[".utf8)
+    for (index, connection) in page.connections.enumerated() {
+      if index > 0 { octets += ",".utf8 }
+      octets += connection.json
     }
+    octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}\n".utf8
     body = Data(octets)
   }
 

@@ -77,7 +77,8 @@ struct Routes: Sendable {
     case .GET:
       let services = await director.serviceStatuses().map(ServiceReport.init)
       let capacity = await director.connectionCapacity
-      return try Response(.ok, TableReport(connectionCapacity: capacity, services: services))
+      let table = TableReport(connectionCapacity: capacity, services: services)
+      return try request.acceptsCSV ? Response(csv: table.rows) : Response(.ok, table)
     case .POST:
       let body: ServiceRequest = try decode(request)
       try await apply(
@@ -166,10 +167,13 @@ struct Routes: Sendable {
         failures.append(.init(index: index, problem: Problem(error)))
       }
     }
-    do {
-      try await director.settle()
-    } catch {
-      failures.append(.init(index: commands.count - 1, problem: Problem(error)))
+    // More of the same list follow: the workers get all of it at once.
+    if request.query["more"] != "true" {
+      do {
+        try await director.settle()
+      } catch {
+        failures.append(.init(index: commands.count - 1, problem: Problem(error)))
+      }
     }
     return try Response(.ok, CommandsReport(failures: failures))
   }
@@ -197,7 +201,8 @@ struct Routes: Sendable {
       throw Problem(.badRequest, "limit is out of range: give 1 to \(largest)")
     }
     let page = ConnectionPageReport(listing.page(from: from, limit: Int(limit)))
-    return Response(page, asCSV: request.acceptsCSV)
+    guard request.acceptsCSV else { return Response(page) }
+    return Response(csv: page.connections.reduce(into: []) { $0 += $1.row }, next: page.next)
   }
 
   private func connectionCount(_ request: Request) async throws -> Response {
@@ -232,9 +237,9 @@ struct Routes: Sendable {
   }
 
   private func report(of key: VirtualServiceKey) async throws -> ServiceReport {
-    guard
-      let status = await director.serviceStatuses().first(where: { $0.configuration.key == key })
-    else { throw DirectorError.noSuchService(key) }
+    guard let status = await director.serviceStatus(of: key) else {
+      throw DirectorError.noSuchService(key)
+    }
     return ServiceReport(status)
   }
 

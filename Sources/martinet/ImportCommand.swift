@@ -63,18 +63,18 @@ struct ImportCommand: ParsableCommand {
     @OptionGroup var source: Source
 
     func run() throws {
-      var site = SiteConfiguration(port: PortConfiguration(interface: source.interface))
+      var rules = ImportedRules()
       var findings: [ConfigurationFinding] = []
       let parser = RestoreParser(parser: IpvsadmParser())
       for (number, result) in parser.each(try source.text()) {
         do {
-          try site.apply(try result.get())
+          try rules.apply(try result.get())
         } catch {
           findings.append(
             ConfigurationFinding(line: number, path: "", sentence: "is left out: \(error)"))
         }
       }
-      try source.finish(site.tables, timeouts: site.timeouts, findings: findings)
+      try source.finish(rules.tables, timeouts: rules.timeouts, findings: findings)
     }
   }
 }

@@ -177,7 +177,7 @@ private struct VirtualAddressService: Service {
   let director: Director
 
   func run() async throws {
-    try await cancelWhenGracefulShutdown { await owner.run(director.virtualAddresses) }
+    await cancelWhenGracefulShutdown { await owner.run(director.virtualAddresses) }
   }
 }
 

@@ -25,13 +25,14 @@ struct AdminDesk: Sendable {
   /// Serves while `body` runs.
   static func serve(
     limits: ClientLimits = .init(), plane: InProcessPlane? = nil,
+    neighbors: StatedNeighbors = .site(),
     _ body: (AdminDesk) async throws -> Void
   ) async throws {
     let plane = try plane ?? InProcessPlane()
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let desk = AdminDesk(
       plane: plane,
-      director: Director(plane: plane, neighbors: StatedNeighbors.site(), logger: logger),
+      director: Director(plane: plane, neighbors: neighbors, logger: logger),
       socketPath: temporarySocketPath())
     let server = AdminServer(
       director: desk.director, socketPath: desk.socketPath, logger: logger, limits: limits)

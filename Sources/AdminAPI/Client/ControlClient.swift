@@ -26,12 +26,15 @@ public struct ControlClient: Sendable {
     socket = ControlSocket(path: socketPath, timeoutSeconds: timeoutSeconds)
   }
 
-  /// Carries out commands in order; those that the director refuses do not stop the others.
+  /// Carries out commands in order; those that the director refuses do not stop the others. The
+  /// workers act on them when this returns.
   public func apply(_ commands: [Command]) throws(ControlError) -> [CommandsReport.Failure] {
     var failures: [CommandsReport.Failure] = []
     for start in stride(from: 0, to: commands.count, by: Self.commandLimit) {
       let part = Array(commands[start..<min(start + Self.commandLimit, commands.count)])
-      let report: CommandsReport = try request("POST", "/v1/commands", part)
+      let isLast = start + part.count == commands.count
+      let report: CommandsReport = try request(
+        "POST", "/v1/commands" + (isLast ? "" : "?more=true"), part)
       failures += report.failures.map {
         CommandsReport.Failure(index: start + $0.index, problem: $0.problem)
       }
@@ -39,7 +42,13 @@ public struct ControlClient: Sendable {
     return failures
   }
 
-  public func table() throws(ControlError) -> TableReport { try request("GET", "/v1/services") }
+  public func table() throws(ControlError) -> TableReport {
+    let answer = try exchange("GET", "/v1/services", accept: "text/csv")
+    guard let table = TableReport(rows: [UInt8](answer.content)) else {
+      throw .unintelligible(socketPath: socket.path)
+    }
+    return table
+  }
 
   public func service(_ key: VirtualServiceKey) throws(ControlError) -> ServiceReport {
     try request("GET", "/v1/services/\(key.path)")

@@ -39,9 +39,8 @@ extension ConnectionReport {
         let server = reader.address(), let serverPort = reader.port()
       else { return nil }
       let state = reader.text()
-      guard let remaining = reader.number(), let idle = reader.number(),
-        let service = VirtualServiceKey(
-          path: reader.text().split(separator: "/").map(String.init))
+      guard let remaining: UInt32 = reader.number(), let idle: UInt32 = reader.number(),
+        let service = reader.service()
       else { return nil }
       reports.append(
         ConnectionReport(
@@ -57,7 +56,7 @@ extension ConnectionReport {
 
 extension VirtualServiceKey {
   /// `path`, as quickly as octets are copied.
-  fileprivate var pathText: Octets {
+  var pathText: Octets {
     guard mark == nil else { return "\(path)" }
     return "\(ipProtocol.serviceProtocol)/\(address)/\(port)"
   }
@@ -65,60 +64,5 @@ extension VirtualServiceKey {
   fileprivate var json: Octets {
     if let mark { return #"{"ipVersion":\#(UInt32(address.version)),"mark":\#(mark.rawValue)}"# }
     return #"{"address":"\#(address)","port":\#(port),"protocol":"\#(ipProtocol.serviceProtocol)"}"#
-  }
-}
-
-/// Fields one after the other; a missing one is empty.
-private struct RowReader {
-  let octets: [UInt8]
-  private var position = 0
-
-  init(octets: [UInt8]) { self.octets = octets }
-
-  var isAtEnd: Bool { position == octets.count }
-
-  private mutating func field() -> ArraySlice<UInt8> {
-    let start = position
-    while position < octets.count, !Self.isEnd(octets[position]) { position += 1 }
-    let field = octets[start..<position]
-    if position < octets.count { position += 1 }
-    return field
-  }
-
-  private static func isEnd(_ octet: UInt8) -> Bool {
-    octet == UInt8(ascii: ",") || octet == UInt8(ascii: "\n")
-  }
-
-  mutating func text() -> String { String(decoding: field(), as: UTF8.self) }
-
-  mutating func number() -> UInt32? { Self.number(field()) }
-
-  mutating func port() -> Port? {
-    Self.number(field()).flatMap(UInt16.init(exactly:)).map { Port($0) }
-  }
-
-  mutating func address() -> IPAddress? {
-    let field = field()
-    guard !field.contains(UInt8(ascii: ":")) else {
-      return IPAddress(String(decoding: field, as: UTF8.self))
-    }
-    var address: UInt32 = 0
-    var octets = 0
-    for part in field.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false) {
-      guard let octet = Self.number(part), octet <= 0xff else { return nil }
-      address = address << 8 | octet
-      octets += 1
-    }
-    return octets == 4 ? .v4(IPv4Address(rawValue: address)) : nil
-  }
-
-  private static func number(_ digits: ArraySlice<UInt8>) -> UInt32? {
-    guard !digits.isEmpty, digits.count <= 10 else { return nil }
-    var number: UInt64 = 0
-    for digit in digits {
-      guard (0x30...0x39).contains(digit) else { return nil }
-      number = number * 10 + UInt64(digit - 0x30)
-    }
-    return UInt32(exactly: number)
   }
 }

@@ -31,7 +31,7 @@ public struct RestoreParser: Sendable {
   public func each(_ text: String) -> [(number: Int, command: Result<Command, UsageError>)] {
     let texts = text.split(omittingEmptySubsequences: false) { $0.isNewline }
     return zip(1..., texts).compactMap { number, line in
-      let words = line.split { $0.isWhitespace }.map { String($0) }
+      let words = line.unicodeScalars.split { $0.properties.isWhitespace }.map { String($0) }
       if words.isEmpty || words[0].hasPrefix("#") { return nil }
       return (number, command(words.filter { $0 != "ipvsadm" }))
     }

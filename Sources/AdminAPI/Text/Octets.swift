@@ -19,7 +19,9 @@ struct Octets: ExpressibleByStringInterpolation {
     mutating func appendInterpolation(_ text: String) { appendLiteral(text) }
     mutating func appendInterpolation(_ port: Port) { appendInterpolation(UInt32(port.rawValue)) }
 
-    mutating func appendInterpolation(_ number: UInt32) {
+    mutating func appendInterpolation(_ flag: Bool) { octets.append(flag ? 0x31 : 0x30) }
+
+    mutating func appendInterpolation(_ number: some FixedWidthInteger & UnsignedInteger) {
       if number >= 10 { appendInterpolation(number / 10) }
       octets.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
     }

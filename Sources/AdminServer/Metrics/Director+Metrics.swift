@@ -42,14 +42,14 @@ extension MetricsText {
   }
 
   fileprivate mutating func describe(_ services: [ServiceStatus]) {
+    let named = services.map {
+      ($0, Labels(dictionaryLiteral: ("service", "\($0.configuration.key)")))
+    }
     func perService(
       _ name: String, _ help: String, _ value: (Statistics) -> UInt64
     ) {
       let family = family("martinet_service_\(name)_total", .counter, help)
-      for service in services {
-        add(
-          value(service.statistics), ["service": "\(service.configuration.key)"], to: family)
-      }
+      for (service, labels) in named { add(value(service.statistics), labels, to: family) }
     }
     perService("connections", "Connections that were scheduled.", \.connections)
     perService("packets", "Packets that were forwarded.", \.inPackets)
@@ -57,25 +57,25 @@ extension MetricsText {
 
     let quorum = family(
       "martinet_service_quorum", .gauge, "0 while too few of the service's real servers are up.")
-    for service in services {
-      add(
-        service.hasQuorum ?? true ? 1 : 0, ["service": "\(service.configuration.key)"], to: quorum)
-    }
+    for (service, labels) in named { add(service.hasQuorum ?? true ? 1 : 0, labels, to: quorum) }
+    describeRealServers(services)
+  }
 
+  private mutating func describeRealServers(_ services: [ServiceStatus]) {
+    let named = services.flatMap { service in
+      let name = "\(service.configuration.key)"
+      return service.realServers.map { realServer in
+        let labels: Labels = [
+          "service": name, "real_server": "\(realServer.configuration.address)",
+        ]
+        return (realServer, labels)
+      }
+    }
     func perRealServer(
       _ name: String, _ kind: Kind, _ help: String, _ value: (RealServerStatus) -> UInt64
     ) {
       let family = family("martinet_real_server_\(name)", kind, help)
-      for service in services {
-        for realServer in service.realServers {
-          add(
-            value(realServer),
-            [
-              "service": "\(service.configuration.key)",
-              "real_server": "\(realServer.configuration.address)",
-            ], to: family)
-        }
-      }
+      for (realServer, labels) in named { add(value(realServer), labels, to: family) }
     }
     perRealServer("connections_total", .counter, "Connections that were scheduled to it.") {
       $0.statistics.connections

@@ -36,7 +36,11 @@ struct MetricsText {
     }
 
     private static func escaped(_ value: String) -> String {
-      value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+      let isPlain = value.utf8.allSatisfy { $0 != 0x22 && $0 != 0x5c && $0 != 0x0a }
+      return isPlain
+        ? value
+        : value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing(
+          "\n", with: "\\n")
     }
   }
 }

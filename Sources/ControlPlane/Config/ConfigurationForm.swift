@@ -47,7 +47,7 @@ struct ConfigurationForm {
   mutating func field<Value>(
     _ name: String, _ field: ConfigurationField<Value>, _ value: inout Value
   ) {
-    if case .writing = purpose { written.append((Node(name), Node(field.text(value)))) }
+    if case .writing = purpose { write(name, Self.scalar(field.text(value))) }
     if let given = read(name, field) { value = given }
   }
 
@@ -56,10 +56,17 @@ struct ConfigurationForm {
     _ name: String, _ field: ConfigurationField<Value>, _ value: inout Value?
   ) {
     if case .writing = purpose, let value {
-      written.append((Node(name), Node(field.text(value))))
+      write(name, Self.scalar(field.text(value)))
     }
     if let given = read(name, field) { value = given }
   }
+
+  private mutating func write(_ name: String, _ value: Node) {
+    written.append((Self.scalar(name), value))
+  }
+
+  /// As text, whatever YAML takes it for: nobody has to find that out.
+  private static func scalar(_ text: String) -> Node { Node(text, Tag(.implicit, .basic)) }
 
   private mutating func read<Value>(
     _ name: String, _ field: ConfigurationField<Value>
@@ -88,7 +95,7 @@ struct ConfigurationForm {
     case .writing:
       var form = ConfigurationForm()
       visit(&form)
-      if !form.written.isEmpty { written.append((Node(name), form.node)) }
+      if !form.written.isEmpty { write(name, form.node) }
     case .reading(let fields):
       known.append(name)
       if let node = fields[name] { read(node, at: name, visit) }
@@ -127,7 +134,7 @@ struct ConfigurationForm {
         visit(&form, &element)
         return form.node
       }
-      if !nodes.isEmpty { written.append((Node(name), Node(nodes))) }
+      if !nodes.isEmpty { write(name, Node(nodes)) }
     case .reading(let fields):
       known.append(name)
       guard let node = fields[name] else { return }

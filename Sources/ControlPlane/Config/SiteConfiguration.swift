@@ -45,7 +45,7 @@ public struct SiteConfiguration: Equatable, Sendable {
   }
 
   /// A service and what is behind it, in the order of `ipvsadm -a`.
-  public struct ServiceTable: Equatable, Sendable {
+  public struct ServiceTable: Hashable, Sendable {
     public var service: ServiceConfiguration
     public var health: ServiceHealth
     public var realServers: [RealServerConfiguration]

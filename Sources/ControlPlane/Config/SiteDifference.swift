@@ -37,7 +37,9 @@ extension SiteConfiguration {
   /// What becomes of the tables and timeouts of `old` if this takes their place, in the order of
   /// names.
   func changes(from old: SiteConfiguration) -> [SiteChange] {
-    let (before, after) = (old.objects, objects)
+    let known = Set(old.tables)
+    let same = Set(tables.filter(known.contains).map(\.service.key))
+    let (before, after) = (old.without(same).objects, without(same).objects)
     return Set(before.keys).union(after.keys).sorted { "\($0)" < "\($1)" }.compactMap { object in
       switch (before[object], after[object]) {
       case (nil, _?): return SiteChange(object: object, action: .add, details: [])
@@ -48,6 +50,13 @@ extension SiteConfiguration {
       default: return nil
       }
     }
+  }
+
+  /// All but these services.
+  private func without(_ keys: Set<VirtualServiceKey>) -> SiteConfiguration {
+    var site = self
+    site.tables.removeAll { keys.contains($0.service.key) }
+    return site
   }
 
   private static func differences(

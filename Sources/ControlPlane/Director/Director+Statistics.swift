@@ -4,10 +4,19 @@ import DataPlane
 extension Director {
   /// All services in the order they were added.
   public func serviceStatuses() -> [ServiceStatus] {
+    statuses(of: services.values.sorted { $0.sequence < $1.sequence })
+  }
+
+  /// nil where there is no such service.
+  public func serviceStatus(of key: VirtualServiceKey) -> ServiceStatus? {
+    services[key].flatMap { statuses(of: [$0]).first }
+  }
+
+  private func statuses(of services: [Service]) -> [ServiceStatus] {
     let views = plane.views
-    let isPersistent = services.values.contains { $0.configuration.persistence != nil }
+    let isPersistent = services.contains { $0.configuration.persistence != nil }
     let clients = isPersistent ? plane.templates.counts(now: .now()) : [:]
-    return services.values.sorted { $0.sequence < $1.sequence }.map { service in
+    return services.map { service in
       ServiceStatus(
         configuration: service.configuration,
         realServers: service.realServers.values.sorted { $0.sequence > $1.sequence }.map {

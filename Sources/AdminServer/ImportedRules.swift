@@ -3,8 +3,16 @@ import AdminAPI
 import ControlPlane
 import DataPlane
 
-extension SiteConfiguration {
-  /// Takes a command of what `ipvsadm -S` writes, or says why it cannot be in a file.
+/// What `ipvsadm -S` writes, on its way into a configuration file.
+public struct ImportedRules {
+  public private(set) var tables: [SiteConfiguration.ServiceTable] = []
+  public private(set) var timeouts = TimeoutConfiguration.lvs
+  /// Of the services in `tables`.
+  private var places: [VirtualServiceKey: Int] = [:]
+
+  public init() {}
+
+  /// Takes one command, or says why it cannot be in a file.
   public mutating func apply(_ command: Command) throws(DirectorError) {
     switch command {
     case .addService(
@@ -12,10 +20,11 @@ extension SiteConfiguration {
       let service = ServiceConfiguration(
         key, scheduler, flags, persistence, isOnePacket, change)
       try service.validate()
-      guard place(of: key) == nil else { throw .serviceExists(key) }
-      tables.append(ServiceTable(service: service, realServers: []))
+      guard places[key] == nil else { throw .serviceExists(key) }
+      places[key] = tables.count
+      tables.append(SiteConfiguration.ServiceTable(service: service, realServers: []))
     case .addRealServer(let key, let server, let weight, let thresholds):
-      guard let place = place(of: key) else { throw .noSuchService(key) }
+      guard let place = places[key] else { throw .noSuchService(key) }
       let realServer = RealServerConfiguration(server, weight, thresholds)
       try realServer.validate(for: key)
       guard !tables[place].realServers.contains(where: { $0.address == server.address }) else {
@@ -30,9 +39,5 @@ extension SiteConfiguration {
       .zero, .addToMark, .removeFromMark:
       throw .system("only -A, -a and --set can be in a file: write the table with `ipvsadm -Sn`")
     }
-  }
-
-  private func place(of key: VirtualServiceKey) -> Int? {
-    tables.firstIndex { $0.service.key == key }
   }
 }
