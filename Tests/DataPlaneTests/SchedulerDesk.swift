@@ -7,20 +7,29 @@ import TestSupport
 final class SchedulerDesk {
   private static let indices = Int(UInt16.max) + 1
 
-  /// By real server index, as `ConnectionLoads` has them.
+  /// By real server index, as `ConnectionLoads` has them. Long lists must be told: `add`.
   let words = UnsafeMutablePointer<UInt64>.allocate(capacity: indices)
   private let overloads = UnsafeMutablePointer<UInt32>.allocate(capacity: indices)
   private let peers = UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>.allocate(capacity: 1)
+  private let nodes = UnsafeMutablePointer<StandingNodes.Node>.allocate(
+    capacity: StandingNodes.limit)
   private let localities: Localities
-  private let hashKey: HashKey
-  private var cursor = SchedulerCursor(place: 0, currentWeight: 0)
+  let hashKey: HashKey
+  private(set) var loads: ConnectionLoads
+  var cursor = SchedulerCursor(place: 0, currentWeight: 0)
   private var snapshot: Snapshot?
   var now = Tick(rawValue: UInt32.max - 1000)
 
-  init(seed: UInt64 = 1) throws {
-    localities = try Localities()
+  /// - Parameter localities: those of several desks; this one's own if nil.
+  init(seed: UInt64 = 1, localities: Localities? = nil) throws {
+    self.localities = try localities ?? Localities()
     words.initialize(repeating: 0, count: Self.indices)
     overloads.initialize(repeating: 0, count: Self.indices)
+    nodes.initialize(
+      repeating: StandingNodes.Node(standing: Standing(), parent: 0, turn: 0),
+      count: StandingNodes.limit)
+    loads = ConnectionLoads(
+      own: words, peers: peers, overloads: overloads, standings: StandingNodes(nodes: nodes))
     var generator = Seed(seed)
     hashKey = HashKey(using: &generator)
   }
@@ -29,6 +38,13 @@ final class SchedulerDesk {
     words.deallocate()
     overloads.deallocate()
     peers.deallocate()
+    nodes.deallocate()
+  }
+
+  /// Counts `peer`'s connections too.
+  func join(_ peer: SchedulerDesk) {
+    peers.initialize(to: peer.words)
+    loads.peerCount = 1
   }
 
   func adopt(
@@ -49,17 +65,28 @@ final class SchedulerDesk {
       to: new.content.pointee.services[1], in: new.content.pointee)
     localities.table.follow(
       from: (old ?? new).content.pointee, to: new.content.pointee)
+    loads.standings.forget(0..<new.content.pointee.nodeCount)
     snapshot = new
+  }
+
+  /// Changes a real server's connections as a worker does.
+  func add(_ change: UInt64, to realServer: UInt16) {
+    guard let snapshot else { return }
+    loads.add(change, to: realServer, in: snapshot.content)
+  }
+
+  /// What is decided for a packet from there.
+  func decision(client: UInt32, port: UInt16) -> Decision? {
+    guard let snapshot else { return nil }
+    return Decision(
+      snapshot.content, service: 1,
+      client: Client(ipv4: UInt64(client) << 32 | UInt64(port) << 16), loads: loads,
+      localities: localities.table, hashKey: hashKey, now: now)
   }
 
   /// The index of the real server that a packet from there is given, nil where none.
   func schedule(client: UInt32, port: UInt16) -> UInt16? {
-    guard let snapshot else { return nil }
-    let decision = Decision(
-      snapshot.content, service: 1,
-      client: Client(ipv4: UInt64(client) << 32 | UInt64(port) << 16),
-      loads: ConnectionLoads(own: words, peers: peers, overloads: overloads),
-      localities: localities.table, hashKey: hashKey, now: now)
+    guard let decision = decision(client: client, port: port) else { return nil }
     return cursor.schedule(decision).map { decision.members[$0].realServer }
   }
 }

@@ -151,6 +151,7 @@ extension ForwarderCore {
     }
     localities.follow(from: old, to: new)
     content = next
+    loads.standings.forget(0..<new.nodeCount)
     counters.store(new.generation, to: .adoptedGeneration)
   }
 }
@@ -189,6 +190,7 @@ private struct ForwarderLayout {
     var loads = 0
     var peers = 0
     var overloads = 0
+    var standings = 0
     var cursors = 0
     var counters = 0
     var ipv4Packets = 0
@@ -215,6 +217,7 @@ private struct ForwarderLayout {
       loads: section(indices * MemoryLayout<UInt64>.stride),
       peers: section(ConnectionLoads.peerLimit * MemoryLayout<UnsafeRawPointer>.stride),
       overloads: section(indices * MemoryLayout<UInt32>.stride),
+      standings: section(StandingNodes.limit * MemoryLayout<StandingNodes.Node>.stride),
       cursors: section(indices * MemoryLayout<SchedulerCursor>.stride),
       counters: section(ForwarderCounter.count * MemoryLayout<UInt64>.stride),
       ipv4Packets: section(batch * MemoryLayout<IPv4Packet>.stride),
@@ -242,7 +245,10 @@ private struct ForwarderLayout {
         own: (base + sections.loads).bindMemory(to: UInt64.self, capacity: indices),
         peers: (base + sections.peers).bindMemory(
           to: UnsafeMutablePointer<UInt64>.self, capacity: ConnectionLoads.peerLimit),
-        overloads: (base + sections.overloads).bindMemory(to: UInt32.self, capacity: indices)),
+        overloads: (base + sections.overloads).bindMemory(to: UInt32.self, capacity: indices),
+        standings: StandingNodes(
+          nodes: (base + sections.standings).bindMemory(
+            to: StandingNodes.Node.self, capacity: StandingNodes.limit))),
       cursors: (base + sections.cursors).bindMemory(to: SchedulerCursor.self, capacity: indices),
       counters: CounterBlock(
         base: (base + sections.counters).bindMemory(

@@ -244,7 +244,7 @@ extension ForwarderCore {
   ) -> ConnectionMeta {
     let state = transition(ConnectionState.none.rawValue, facts.event).nextState
     realServers[Int(realServer)].connections &+= 1
-    loads.own[Int(realServer)] &+= Self.unit(state)
+    loads.add(Self.unit(state), to: realServer, in: content)
     noteOverload(of: realServer)
     let idle = content.pointee.timeouts[Int(state)]
     return ConnectionMeta(
@@ -269,14 +269,14 @@ extension ForwarderCore {
 
   /// A record ends: its real server has one connection less.
   func uncount(_ meta: ConnectionMeta) {
-    loads.own[Int(meta.realServer)] &-= Self.unit(meta.state)
+    loads.add(0 &- Self.unit(meta.state), to: meta.realServer, in: content)
   }
 
   private func recount(_ realServer: UInt16, from old: UInt8, to new: UInt8) {
     guard ConnectionState.isActive(rawValue: old) != ConnectionState.isActive(rawValue: new) else {
       return
     }
-    loads.own[Int(realServer)] &+= Self.unit(new) &- Self.unit(old)
+    loads.add(Self.unit(new) &- Self.unit(old), to: realServer, in: content)
   }
 
   /// Takes a record out whose time is over; a vacant one stays as it is.

@@ -18,6 +18,16 @@ struct ConnectionLoads: BitwiseCopyable {
   var peerCount = 0
   /// By `RealServerIndex`: the upper threshold that overload was found by, 0 where it was not.
   let overloads: UnsafeMutablePointer<UInt32>
+  /// What this worker's schedulers know of long lists.
+  let standings: StandingNodes
+
+  /// Adds to a real server's connections of this worker, which nobody else may write.
+  @inline(__always)
+  func add(_ change: UInt64, to realServer: UInt16, in content: UnsafePointer<SnapshotContent>) {
+    own[Int(realServer)] &+= change
+    guard Int(realServer) < content.pointee.realServerCount else { return }
+    standings.note(content.pointee.placements[Int(realServer)].leaf)
+  }
 
   @inline(__always)
   private static func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
@@ -45,8 +55,8 @@ struct ConnectionLoads: BitwiseCopyable {
   /// the lower one, or below three quarters of the upper one where there is no lower
   /// (`ip_vs_unbind_dest`), or when the upper one is raised or lifted (`__ip_vs_update_dest`).
   ///
-  /// The kernel looks when a connection is bound or released; here every decision looks, since
-  /// the connections may be another worker's.
+  /// The kernel looks when a connection is bound or released; here the decisions after that look,
+  /// since the connections may be another worker's.
   func isOverloaded(_ realServer: UInt16, _ thresholds: Thresholds) -> Bool {
     let mark = overloads + Int(realServer)
     if mark.pointee < thresholds.upper { mark.pointee = 0 }

@@ -7,32 +7,56 @@ extension Decision {
   /// but not thresholds, until it is crowded.
   func byLocality() -> Int? {
     if let known = localities.use(index, now: now), let position = position(of: known),
-      members[position].takesConnections, !isCrowded(position)
+      members[position].takesConnections, !(isFull(position) && standing.hasRoom)
     {
       return position
     }
-    guard let position = least(.overhead) else { return nil }
+    guard let position = least else { return nil }
     localities.enter(members[position].realServer, for: index, now: now)
     return position
   }
 
   /// `ip_vs_lblcr_schedule`: the least loaded of the destination's set, to which another is added
   /// when that one is crowded. A set that has not changed for a day loses its most loaded one.
-  func byReplicatedLocality() -> Int? {
-    if localities.use(index, now: now) != nil {
-      let set = locality()
-      if set.size > 1, set.most >= 0, localities.isSettled(index, now: now) {
-        localities.leave(members[set.most].realServer, of: index, now: now)
-      }
-      if set.least >= 0, !isCrowded(set.least) { return set.least }
-    } else {
-      for position in positions { localities.leave(members[position].realServer) }
+  ///
+  /// - Parameter seen: the set's last change that the standings know.
+  func byReplicatedLocality(seen: inout UInt64) -> Int? {
+    let change = localities.change(of: index)
+    if change != seen {
+      forgetStandings()
+      seen = change
     }
-    guard let position = least(.overhead) else { return nil }
+    let standing = standing
+    let (least, most) = (Int(standing.setLeast), Int(standing.setMost))
+    if localities.use(index, now: now) != nil {
+      if standing.setCount > 1, standing.setMost != Standing.nowhere,
+        localities.isSettled(index, now: now)
+      {
+        let change = localities.leave(members[most].realServer, of: index, now: now)
+        follow(change, at: most, seen: &seen)
+      }
+      if standing.setLeast != Standing.nowhere, !(isFull(least) && standing.hasRoom) {
+        return least
+      }
+    } else if standing.setCount > 0 {
+      for position in positions { localities.leave(members[position].realServer) }
+      forgetStandings()
+    }
+    guard standing.weight > 0 else { return nil }
+    let position = Int(standing.position)
     let realServer = members[position].realServer
-    localities.join(realServer, of: index, now: now)
+    if let change = localities.join(realServer, of: index, now: now) {
+      follow(change, at: position, seen: &seen)
+    }
     localities.enter(realServer, for: index, now: now)
     return position
+  }
+
+  /// This decision's own change of the set is known, unless another worker's came before it.
+  private func follow(_ change: LocalityTable.Change, at position: Int, seen: inout UInt64) {
+    guard change.old == seen else { return }
+    note(position)
+    seen = change.new
   }
 
   private func position(of realServer: UInt16) -> Int? {
@@ -42,52 +66,38 @@ extension Decision {
       ? position : nil
   }
 
-  /// `is_overloaded`: more active connections than weight, while another one has fewer than half
-  /// of its.
-  private func isCrowded(_ position: Int) -> Bool {
-    guard active(position) > UInt64(members[position].weight) else { return false }
-    for other in positions where members[other].takesConnections {
-      if active(other) &* 2 < UInt64(members[other].weight) { return true }
-    }
-    return false
-  }
-
-  private func active(_ position: Int) -> UInt64 {
-    ConnectionLoads.active(loads.word(members[position].realServer))
-  }
-
-  /// A set, its least and its most loaded member, below zero where there is none.
-  private struct Locality {
-    var size = 0
-    var least = -1
-    var most = -1
+  /// `is_overloaded`, which is crowded: more active connections than weight, and elsewhere room.
+  private func isFull(_ position: Int) -> Bool {
+    let member = members[position]
+    return ConnectionLoads.active(loads.word(member.realServer)) > UInt64(member.weight)
   }
 
   /// `ip_vs_dest_set_min`, `ip_vs_dest_set_max`: of equals the one that joined last.
-  private func locality() -> Locality {
-    var set = Locality()
-    for position in positions {
-      let joined = localities.joined(members[position].realServer)
-      guard _slowPath(joined != 0) else { continue }
-      set.size &+= 1
-      guard members[position].weight > 0 else { continue }
-      if set.most < 0 || exceeds(position, set.most, isLater: isLater(position, set.most)) {
-        set.most = position
-      }
-      guard accepts(position) else { continue }
-      if set.least < 0 || exceeds(set.least, position, isLater: isLater(position, set.least)) {
-        set.least = position
-      }
+  @inline(never) func admitSet(_ later: Standing, to standing: inout Standing) {
+    standing.setCount = min(2, standing.setCount &+ later.setCount)
+    let (least, most) = (later.setLeast, later.setMost)
+    if most != Standing.nowhere,
+      standing.setMost == Standing.nowhere
+        || exceeds(most, standing.setMost, isLater: isLater(most, standing.setMost))
+    {
+      standing.setMost = most
     }
-    return set
+    if least != Standing.nowhere,
+      standing.setLeast == Standing.nowhere
+        || exceeds(standing.setLeast, least, isLater: isLater(least, standing.setLeast))
+    {
+      standing.setLeast = least
+    }
   }
 
-  private func isLater(_ left: Int, _ right: Int) -> Bool {
-    localities.joined(members[left].realServer) > localities.joined(members[right].realServer)
+  private func isLater(_ left: UInt16, _ right: UInt16) -> Bool {
+    localities.joined(members[Int(left)].realServer)
+      > localities.joined(members[Int(right)].realServer)
   }
 
   /// Whether `left` has more overhead for its weight than `right`, or as much and `isLater`.
-  private func exceeds(_ left: Int, _ right: Int, isLater: Bool) -> Bool {
+  private func exceeds(_ left: UInt16, _ right: UInt16, isLater: Bool) -> Bool {
+    let (left, right) = (Int(left), Int(right))
     let (more, less) = (
       overhead(left) &* UInt64(members[right].weight),
       overhead(right) &* UInt64(members[left].weight)

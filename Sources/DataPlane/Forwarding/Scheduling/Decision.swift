@@ -89,115 +89,25 @@ struct Decision: BitwiseCopyable {
       || !loads.isOverloaded(member.realServer, thresholds[position])
   }
 
-  /// The greatest weight among those that accept.
-  var heaviest: UInt32 {
-    guard service.isLimited else { return service.heaviestAvailable }
-    var heaviest: UInt32 = 0
-    for position in positions where accepts(position) {
-      heaviest = max(heaviest, members[position].weight)
-    }
-    return heaviest
-  }
-
-  // MARK: Counts
-
-  /// What a connection count weighs.
-  enum Cost {
-    /// `ip_vs_dest_conn_overhead`: 256 per active connection, 1 per inactive one.
-    case overhead
-    /// Active ones and the one to come: `ip_vs_sed_dest_overhead`.
-    case expectedDelay
-  }
-
-  @inline(__always) private static func cost(_ word: UInt64, _ cost: Cost) -> UInt64 {
-    switch cost {
-    case .overhead: ConnectionLoads.active(word) &<< 8 &+ ConnectionLoads.inactive(word)
-    case .expectedDelay: ConnectionLoads.active(word) &+ 1
-    }
-  }
-
-  /// The first one with the least cost for its weight, compared crosswise: h₁/w₁ > h₂/w₂ where
-  /// h₁w₂ > h₂w₁.
-  ///
-  /// - Parameters:
-  ///   - isWeighted: all weights count as 1 if not.
-  ///   - prefersIdle: the first one without an active connection wins at once.
-  @inline(__always)
-  func least(_ cost: Cost, isWeighted: Bool = true, prefersIdle: Bool = false) -> Int? {
-    var least = -1
-    // Loses against everyone.
-    var (leastCost, leastWeight): (UInt64, UInt64) = (1, 0)
-    let (members, own, isPlain) = (members, loads.own, !service.isLimited && loads.peerCount == 0)
-    for position in positions {
-      let member = members[position]
-      let word: UInt64
-      if _fastPath(isPlain) {
-        guard _fastPath(member.takesConnections) else { continue }
-        word = own[Int(member.realServer)]
-      } else {
-        guard accepts(position) else { continue }
-        word = loads.word(member.realServer)
-      }
-      if prefersIdle, ConnectionLoads.active(word) == 0 { return position }
-      let weight = isWeighted ? UInt64(member.weight) : 1
-      let cost = Self.cost(word, cost)
-      if _slowPath(leastCost &* weight > cost &* leastWeight) {
-        (least, leastCost, leastWeight) = (position, cost, weight)
-      }
-    }
-    return least < 0 ? nil : least
-  }
-
-  /// `ip_vs_fo_schedule`, and `ip_vs_ovf_schedule`, which leaves out whoever has more active
-  /// connections than weight: the first of the heaviest.
-  @inline(__always)
-  func first(overflowing: Bool) -> Int? {
-    var (first, heaviest): (Int?, UInt32) = (nil, 0)
-    for position in positions where members[position].weight > heaviest && accepts(position) {
-      let member = members[position]
-      if overflowing,
-        ConnectionLoads.active(loads.word(member.realServer)) > UInt64(member.weight)
-      {
-        continue
-      }
-      (first, heaviest) = (position, member.weight)
-    }
-    return first
-  }
-
   /// `ip_vs_twos_schedule`: two drawn by weight from the kernel's range (0 to the sum, so that
   /// the first has one chance more), then the one with less overhead for its weight.
   ///
   /// - Parameter draw: another number for each decision.
   func lesserOfTwo(draw: UInt32) -> Int? {
-    var sum: UInt64 = 0
-    for position in positions where accepts(position) { sum &+= UInt64(members[position].weight) }
+    let standing = standing
+    let sum = standing.acceptingWeight
     guard sum > 0 else { return nil }
     let seed = UInt64(client.address) &<< 32 | UInt64(client.port)
-    var (left, right) = (
-      hashKey.hash(seed, UInt64(draw), 1) % (sum &+ 1),
-      hashKey.hash(seed, UInt64(draw), 2) % (sum &+ 1)
-    )
-    var (first, second) = (-1, -1)
-    for position in positions where accepts(position) {
-      let weight = UInt64(members[position].weight)
-      if first < 0 {
-        if left <= weight { first = position } else { left &-= weight }
-      }
-      if second < 0 {
-        if right <= weight { second = position } else { right &-= weight }
-      }
-      if first >= 0, second >= 0 { break }
+    let left = hashKey.hash(seed, UInt64(draw), 1) % (sum &+ 1)
+    let right = hashKey.hash(seed, UInt64(draw), 2) % (sum &+ 1)
+    guard let first = position(ofLot: left), let second = position(ofLot: right) else {
+      // Another worker has overloaded one of them meanwhile.
+      return Int(standing.position)
     }
-    guard first >= 0, second >= 0 else { return nil }
     let isSecondLess =
       overhead(first) &* UInt64(members[second].weight)
       > overhead(second) &* UInt64(members[first].weight)
     return isSecondLess ? second : first
-  }
-
-  func overhead(_ position: Int) -> UInt64 {
-    Self.cost(loads.word(members[position].realServer), .overhead)
   }
 
   // MARK: Hashes

@@ -55,6 +55,6 @@ extension Decision {
       let active = ConnectionLoads.active(loads.word(member.realServer))
       if share.hasRoom(active, member.weight) { return position }
     }
-    return least(.expectedDelay)
+    return least
   }
 }

@@ -8,7 +8,7 @@ import Synchronization
 /// of its own. All words may be written by any worker; two that choose at once both hold.
 struct LocalityTable: BitwiseCopyable, @unchecked Sendable {
   private static let indices = Int(UInt16.max) + 1
-  /// Two words per service, one per real server, and the count of joins.
+  /// Two words per service, one per real server, and the count of changes of sets.
   static let byteCount = (3 * indices + 1) * MemoryLayout<UInt64>.stride
   /// `DEFAULT_EXPIRATION` of ip_vs_lblc.c and ip_vs_lblcr.c: 24 hours.
   static let expirationMilliseconds: Int32 = 24 * 60 * 60 * 1000
@@ -31,7 +31,8 @@ struct LocalityTable: BitwiseCopyable, @unchecked Sendable {
     cell(2 * Int(service))
   }
 
-  /// When the set was last changed.
+  /// When the set was last changed (bits 0…31), and a number (32…63) that tells that change from
+  /// others.
   private func change(_ service: UInt16) -> UnsafeMutablePointer<Atomic<UInt64>> {
     cell(2 * Int(service) + 1)
   }
@@ -77,18 +78,40 @@ struct LocalityTable: BitwiseCopyable, @unchecked Sendable {
     membership(realServer).pointee.load(ordering: .relaxed)
   }
 
-  /// `ip_vs_dest_set_insert`.
-  func join(_ realServer: UInt16, of service: UInt16, now: Tick) {
-    guard joined(realServer) == 0 else { return }
-    let number = cell(3 * Self.indices).pointee.wrappingAdd(1, ordering: .relaxed).newValue
+  /// A change of a set: what `change(of:)` was before it, and is after it.
+  struct Change {
+    let old: UInt64
+    let new: UInt64
+  }
+
+  /// Another value after each change of the set of `service`, by whichever worker: what that did
+  /// is seen by who has seen the value.
+  func change(of service: UInt16) -> UInt64 {
+    change(service).pointee.load(ordering: .acquiring)
+  }
+
+  /// `ip_vs_dest_set_insert`; nil where it is of the set already.
+  func join(_ realServer: UInt16, of service: UInt16, now: Tick) -> Change? {
+    guard joined(realServer) == 0 else { return nil }
+    let number = nextNumber()
     membership(realServer).pointee.store(number, ordering: .relaxed)
-    change(service).pointee.store(UInt64(now.rawValue), ordering: .relaxed)
+    return noteChange(number, of: service, now: now)
   }
 
   /// `ip_vs_dest_set_erase`.
-  func leave(_ realServer: UInt16, of service: UInt16, now: Tick) {
+  func leave(_ realServer: UInt16, of service: UInt16, now: Tick) -> Change {
     leave(realServer)
-    change(service).pointee.store(UInt64(now.rawValue), ordering: .relaxed)
+    return noteChange(nextNumber(), of: service, now: now)
+  }
+
+  private func nextNumber() -> UInt64 {
+    cell(3 * Self.indices).pointee.wrappingAdd(1, ordering: .relaxed).newValue
+  }
+
+  private func noteChange(_ number: UInt64, of service: UInt16, now: Tick) -> Change {
+    let new = number &<< 32 | UInt64(now.rawValue)
+    let old = change(service).pointee.exchange(new, ordering: .acquiringAndReleasing)
+    return Change(old: old, new: new)
   }
 
   func leave(_ realServer: UInt16) {

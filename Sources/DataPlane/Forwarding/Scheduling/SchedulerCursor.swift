@@ -10,6 +10,8 @@ struct SchedulerCursor: BitwiseCopyable {
   var currentWeight: UInt32
   /// Decisions of `twos` so far.
   var draws: UInt32 = 0
+  /// The last change of the set of `lblcr` that this worker's standings know.
+  var setChange: UInt64 = 0
   /// What `maglev` holds a real server's connections against.
   var fairShare = FairShare()
 
@@ -24,14 +26,9 @@ struct SchedulerCursor: BitwiseCopyable {
     switch decision.service.scheduler {
     case .rr: return roundRobin(decision)
     case .wrr: return weightedRoundRobin(decision)
-    case .lc: return decision.least(.overhead, isWeighted: false)
-    case .wlc: return decision.least(.overhead)
+    case .lc, .wlc, .sed, .nq, .fo, .ovf: return decision.least
     case .lblc: return decision.byLocality()
-    case .lblcr: return decision.byReplicatedLocality()
-    case .sed: return decision.least(.expectedDelay)
-    case .nq: return decision.least(.expectedDelay, prefersIdle: true)
-    case .fo: return decision.first(overflowing: false)
-    case .ovf: return decision.first(overflowing: true)
+    case .lblcr: return decision.byReplicatedLocality(seen: &setChange)
     case .dh: return decision.byDestination()
     case .sh: return decision.bySource()
     case .mh: return decision.byMaglev()
@@ -46,16 +43,12 @@ struct SchedulerCursor: BitwiseCopyable {
 
   /// `ip_vs_rr_schedule`: the next one after the last choice that takes connections.
   private mutating func roundRobin(_ decision: Decision) -> Int? {
-    let memberCount = decision.service.memberCount
-    var candidate = place
-    for _ in 0..<memberCount {
-      candidate = candidate >= memberCount ? 1 : candidate &+ 1
-      if decision.accepts(Int(candidate) &- 1) {
-        place = candidate
-        return Int(candidate) &- 1
-      }
-    }
-    return nil
+    guard
+      let position = decision.next(from: Int(place), weighing: 1)
+        ?? decision.next(from: 0, weighing: 1)
+    else { return nil }
+    place = UInt32(truncatingIfNeeded: position) &+ 1
+    return position
   }
 
   /// `ip_vs_wrr_schedule`: interleaved, from the greatest weight down in steps of the greatest
@@ -68,17 +61,12 @@ struct SchedulerCursor: BitwiseCopyable {
     let service = decision.service
     let heaviest = decision.heaviest
     guard heaviest > 0 else { return nil }
-    var candidate = place
     while true {
-      while candidate < service.memberCount {
-        candidate &+= 1
-        let position = Int(candidate) &- 1
-        if decision.members[position].weight >= currentWeight, decision.accepts(position) {
-          place = candidate
-          return position
-        }
+      if let position = decision.next(from: Int(place), weighing: currentWeight) {
+        place = UInt32(truncatingIfNeeded: position) &+ 1
+        return position
       }
-      candidate = 0
+      place = 0
       let step = service.weightStep
       currentWeight = currentWeight > step ? currentWeight &- step : service.firstWeight
       // Every threshold of a round is 1 more than a multiple of the step.

@@ -82,7 +82,7 @@ public final class Snapshot: @unchecked Sendable {
         }
     }
     let marked = specification.services.flatMap { $0.marked.map(\.ports) }
-    var (firstMember, firstSlot) = (0, 0)
+    var (firstMember, firstSlot, firstNode) = (0, 0, 1)
     for (service, slots) in zip(specification.services, tables) {
       let members = service.realServers.map(Member.init)
       (content.members + firstMember).initialize(from: members, count: members.count)
@@ -91,16 +91,19 @@ public final class Snapshot: @unchecked Sendable {
       }
       (content.thresholds + firstMember).initialize(from: thresholds, count: thresholds.count)
       (content.slots + firstSlot).initialize(from: slots, count: slots.count)
-      content.services[Int(service.index.rawValue)] = ServiceRecord(
+      let record = ServiceRecord(
         service, members: members, firstMember: firstMember, firstSlot: firstSlot,
-        slotCount: slots.count)
+        slotCount: slots.count, firstNode: firstNode)
+      content.services[Int(service.index.rawValue)] = record
       let ports = VirtualPorts(of: service.key)
       if !marked.contains(where: ports.overlaps) { insert(service, into: content) }
       firstMember += members.count
       firstSlot += slots.count
+      firstNode += StandingLevel.nodeCount(members.count)
       for (position, realServer) in service.realServers.enumerated() {
         content.placements[Int(realServer.index.rawValue)] = Placement(
-          service: service.index.rawValue, position: UInt32(position))
+          position: UInt32(position), service: service.index.rawValue,
+          leaf: record.leaf(of: position))
         content.nextHops[Int(realServer.index.rawValue)] = NextHop(
           destination: realServer.macAddress,
           source: specification.egressMACAddresses[Int(realServer.egress)],
@@ -136,6 +139,7 @@ private struct Sizes {
   private var ipv6Slots = 0
   private var services = 0
   private var members = 0
+  private let nodes: Int
   private let slots: Int
   private let widePorts: Int
   private var realServers = 0
@@ -143,6 +147,9 @@ private struct Sizes {
 
   init(_ specification: SnapshotSpecification, slots: Int, widePorts: Int) {
     self.slots = slots
+    nodes = specification.services.reduce(1) {
+      $0 + StandingLevel.nodeCount($1.realServers.count)
+    }
     self.widePorts = widePorts
     let families = specification.services.count {
       if case .v4 = $0.key.address { true } else { false }
@@ -185,7 +192,7 @@ private struct Sizes {
     }
     _ = section(1, of: SnapshotContent.self)
     return SnapshotContent(
-      generation: generation,
+      generation: generation, nodeCount: nodes,
       ipv4Services: IPv4ServiceTable(
         slots: section(ipv4Slots, of: IPv4ServiceTable.Slot.self), mask: UInt64(ipv4Slots - 1)),
       ipv6Services: IPv6ServiceTable(

@@ -95,6 +95,8 @@ struct ServiceRecord: BitwiseCopyable {
   /// Whether its datagrams leave no record behind.
   var isOnePacket: Bool
   var policy: ServicePolicy
+  /// The root of its tree among `StandingNodes`; 0 where its list is short and has none.
+  var firstNode: UInt16
   /// How long a template lasts; 0 where the service is not persistent.
   var persistenceMilliseconds: UInt32
   /// Of the client's address, as `Client` keeps it.
@@ -104,9 +106,10 @@ struct ServiceRecord: BitwiseCopyable {
   /// - Parameters:
   ///   - firstMember: where `members` lie in their section.
   ///   - firstSlot: where the scheduler's `slotCount` slots lie in theirs.
+  ///   - firstNode: where its standings would lie in each worker's.
   init(
     _ service: SnapshotSpecification.Service, members: [Member], firstMember: Int, firstSlot: Int,
-    slotCount: Int
+    slotCount: Int, firstNode: Int
   ) {
     self.firstMember = UInt32(firstMember)
     self.firstSlot = UInt32(firstSlot)
@@ -127,6 +130,14 @@ struct ServiceRecord: BitwiseCopyable {
     (maskHigh, maskLow) = service.persistence?.maskWords ?? (.max, .max)
     isOnePacket = service.isOnePacket && (service.key.mark != nil || service.key.ipProtocol == .udp)
     policy = service.policy
+    self.firstNode = StandingLevel.nodeCount(members.count) == 0 ? 0 : UInt16(firstNode)
+  }
+
+  /// The lowest node that the real server at `position` belongs to, 0 where there is no tree.
+  func leaf(of position: Int) -> UInt16 {
+    guard firstNode != 0 else { return 0 }
+    let leaves = StandingLevel(root: Int(firstNode), memberCount: Int(memberCount)).lowest
+    return UInt16(leaves.first + position >> leaves.bits)
   }
 }
 
@@ -135,18 +146,16 @@ struct ServiceRecord: BitwiseCopyable {
 struct Placement: BitwiseCopyable {
   var position: UInt32
   var service: UInt16
-  private var padding: UInt16 = 0
-
-  init(service: UInt16, position: UInt32) {
-    self.service = service
-    self.position = position
-  }
+  /// The node among `StandingNodes` that stands for it; 0 where there is none.
+  var leaf: UInt16
 }
 
 /// The head of a snapshot's allocation: what workers read, as raw pointers into the same
 /// allocation. Nothing here owns anything.
 struct SnapshotContent: BitwiseCopyable {
   var generation: UInt64
+  /// How many `StandingNodes` its services use.
+  var nodeCount: Int
   var ipv4Services: IPv4ServiceTable
   var ipv6Services: IPv6ServiceTable
   var wideServices: WideServiceTable
