@@ -157,6 +157,41 @@ import Testing
     }
   }
 
+  /// `lblcr`'s set gets another one when all of it have more than their weight and somebody has
+  /// less than half of its: the least loaded of all. Else its own least loaded gets more.
+  @Test func aFullSetGrows() throws {
+    for seed in UInt64(0)..<20 {
+      var generator = Seed(seed)
+      let desk = try SchedulerDesk(seed: seed)
+      let list = weighted(&generator)
+      try desk.adopt(.lblcr, list)
+      var set: Set<UInt16> = []
+      for _ in 0..<100 {
+        let counts = list.map {
+          (active: desk.words[Int($0.index.rawValue)], weight: UInt64($0.weight))
+        }
+        let chosen = try #require(desk.schedule(client: 1, port: 1))
+        let (active, weight) = counts[Int(chosen) - 1]
+        func isLeast(of some: some Sequence<UInt16>) -> Bool {
+          some.allSatisfy {
+            active * counts[Int($0) - 1].weight <= counts[Int($0) - 1].active * weight
+          }
+        }
+        let hasRoom = counts.contains { $0.active * 2 < $0.weight }
+        let isFull = set.allSatisfy { counts[Int($0) - 1].active > counts[Int($0) - 1].weight }
+        if isFull, hasRoom {
+          #expect(isLeast(of: list.map(\.index.rawValue)), "seed \(seed): \(counts)")
+          #expect(!set.contains(chosen), "seed \(seed): \(counts)")
+        } else {
+          #expect(set.contains(chosen) && isLeast(of: set), "seed \(seed): \(counts)")
+        }
+        set.insert(chosen)
+        desk.words[Int(chosen)] += 1
+      }
+      #expect(set.count == list.count, "seed \(seed)")
+    }
+  }
+
   /// 6 000 connections of random clients against the slots that each has: Pearson's test, of which
   /// five degrees of freedom go beyond 45 once in 10⁸ times.
   @Test(arguments: [Scheduler.sh, .mh]) func sharesFollowSlots(_ scheduler: Scheduler) throws {

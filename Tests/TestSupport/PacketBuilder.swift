@@ -3,7 +3,7 @@ import DataPlane
 
 /// Builds Ethernet frames octet by octet, with correct lengths and checksums, for tests and
 /// benchmarks. Every field may be set; what is left alone is a plain TCP SYN.
-public struct PacketBuilder: Sendable {
+public struct PacketBuilder: Sendable, CustomStringConvertible {
   public var destinationMAC = MACAddress("02:00:00:00:00:d1")!
   public var sourceMAC = MACAddress("02:00:00:00:00:c1")!
   /// VLAN tags from the outside in: (tag type, tag control information).
@@ -38,6 +38,12 @@ public struct PacketBuilder: Sendable {
     var copy = self
     change(&copy)
     return copy
+  }
+
+  /// For the lists of test arguments, which would print every octet.
+  public var description: String {
+    "protocol \(ipProtocol.rawValue) from \(source) port \(sourcePort.rawValue) to \(destination) "
+      + "port \(destinationPort.rawValue), \(payload.count) octets"
   }
 
   /// The frame without its check sequence.
