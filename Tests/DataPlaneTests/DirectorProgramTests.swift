@@ -178,6 +178,16 @@ struct DirectorProgramTests {
     #expect(fixture.program.counters - before == steeringCase.counted)
   }
 
+  /// Types that a worker gets: of IPv4 four of RFC 792, of IPv6 all errors (RFC 4443 §2.1).
+  @Test func everyTypeOfICMP() throws {
+    let fixture = try ProgramFixture.shared.get()
+    for type in UInt8.min...UInt8.max {
+      let isError = [3, 4, 11, 12].contains(type)
+      #expect(try fixture.run(Self.icmp(type).frame) == (isError ? XDP_REDIRECT : XDP_PASS))
+      #expect(try fixture.run(Self.icmp6(type).frame) == (type < 128 ? XDP_REDIRECT : XDP_PASS))
+    }
+  }
+
   /// A length between the end of the ports and the whole frame makes no difference here: what is
   /// missing is the worker's to count.
   @Test(arguments: [web, dns, web6]) func everyTruncation(_ packet: PacketBuilder) throws {

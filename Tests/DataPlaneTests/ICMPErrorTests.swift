@@ -56,6 +56,33 @@ import Testing
     #expect(statistics.packets == 2 && statistics.connections == 1)
   }
 
+  /// RFC 4443 §2.1: errors are the types below 128. Of IPv4 four of RFC 792 that quote a packet of
+  /// the connection; the fifth, redirect, is for the director's own table.
+  @Test func everyTypeAndWhatItCountsAs() throws {
+    let desk = try ForwarderDesk()
+    try desk.adopt(.site())
+    for packet in [Self.web, Self.webIPv6] { _ = desk.forward(packet) }
+    let named6: [UInt8: SideTraffic] = [
+      1: .icmpv6Unreachable, 2: .icmpv6PacketTooBig, 3: .icmpv6TimeExceeded,
+      4: .icmpv6ParameterProblem,
+    ]
+    let named4: [UInt8: SideTraffic] = [
+      3: .icmpUnreachable, 4: .icmpSourceQuench, 11: .icmpTimeExceeded, 12: .icmpParameterProblem,
+    ]
+    for type in UInt8.min...UInt8.max {
+      for (error, kind) in [
+        (Self.error(type), named4[type]),
+        (Self.error6(type), type < 128 ? named6[type] ?? .icmpv6Other : nil),
+      ] {
+        let before = SideTraffic.allCases.map { desk.view.count(of: $0) }
+        let verdict = desk.forward(error).verdict
+        #expect(verdict == (kind == nil ? .drop(.unknownProtocol) : .forward(0)), "\(type)")
+        let counted = zip(SideTraffic.allCases, before).filter { desk.view.count(of: $0) != $1 }
+        #expect(counted.map(\.0) == (kind.map { [$0] } ?? []), "\(type)")
+      }
+    }
+  }
+
   @Test func theConnectionIsNotRefreshed() throws {
     let desk = try ForwarderDesk()
     try desk.adopt(.site())

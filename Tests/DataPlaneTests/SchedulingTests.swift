@@ -35,6 +35,20 @@ import Testing
     #expect(open(desk, 21) == [1, 2, 3] + [1, 1, 2, 1, 2, 3, 1, 2, 3, 1, 1, 2, 1, 2, 3, 1, 2, 3])
   }
 
+  /// Where LVS has one cursor per service: new connections of two queues do not take turns.
+  @Test(arguments: [Scheduler.rr, .wrr]) func eachWorkerGoesRoundByItself(
+    _ scheduler: Scheduler
+  ) throws {
+    let desks = [try ForwarderDesk(), try ForwarderDesk()]
+    for desk in desks { desk.forwarder.join([desks[0].view, desks[1].view]) }
+    for desk in desks { try desk.adopt(site(scheduler, [.number(1), .number(2), .number(3)])) }
+    let chosen = (0..<6).map { round in
+      desks.map { open($0, 1, from: UInt16(2000 + round))[0] }
+    }
+    #expect(chosen.allSatisfy { $0[0] == $0[1] })
+    #expect(Set(chosen.prefix(3).map { $0[0] }) == [1, 2, 3])
+  }
+
   @Test func weightedRoundRobinStepsByTheGreatestCommonDivisor() throws {
     let desk = try ForwarderDesk()
     try desk.adopt(site(.wrr, [.number(1, weight: 300), .number(2, weight: 100)]))

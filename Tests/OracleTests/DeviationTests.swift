@@ -4,21 +4,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every difference that the README lists shows, and just so, against a kernel with its default
-/// settings.
+/// The README's differences in what becomes of connections, templates and counts, against a kernel
+/// with its default settings.
 extension Oracle {
   @Suite(.serialized) struct DeviationTests {
     private static let web = "-t \(TwoDirectors.vip):80"
     private static let names = "-u \(TwoDirectors.vip):53"
-
-    @Test func theReadmeListsThem() throws {
-      let readme = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../README.md").standardized
-      let rows = try String(contentsOf: readme, encoding: .utf8).split(separator: "\n")
-      for deviation in Deviation.allCases {
-        #expect(rows.contains { $0.hasPrefix("| \(deviation.rawValue) | ") }, "\(deviation)")
-      }
-    }
 
     @Test func ofSegments() throws {
       let pair = try TwoDirectors()
@@ -98,7 +89,9 @@ extension Oracle {
       try pair.ipvsadm("-E \(Self.web) -s rr -p 300")
       try pair.agree(TwoDirectors.packet(from: 2), on: 151)
       let times = try pair.lines(of: client).map { $0.split(separator: " ")[1] }
-      #expect(times.count == 2 && times[0] < "01:41" && times[1] > "03:30", "\(times)")
+      #expect(
+        times.count == 2 && times[0] < "01:41" && times[1] > "03:30",
+        "\(Deviation.templateTime): \(times)")
 
       try pair.ipvsadm("-a \(Self.web) -r 192.168.2.152")
       try pair.ipvsadm("-d \(Self.web) -r 192.168.2.151")
@@ -106,6 +99,50 @@ extension Oracle {
       let lines = try pair.lines(of: client)
       #expect(lines.count { $0.contains(":65535") } == 1, "\(Deviation.refusedTemplate): \(lines)")
       #expect(lines.count { $0.hasSuffix(" 192.168.2.152:80") } == 2, "\(lines)")
+    }
+
+    /// What lasts: templates over their time, and a time beyond 2^31 ms.
+    @Test func ofTimes() throws {
+      let pair = try TwoDirectors()
+      func packet(_ port: UInt16, to vipPort: UInt16) -> PacketBuilder {
+        TwoDirectors.packet(from: port, to: vipPort)
+      }
+      // What templates have left, of the kernel, then of Martinet.
+      func seconds(of vipPort: Int) throws -> [Int] {
+        try pair.lines(of: "TCP 10.0.0.2:0 \(TwoDirectors.vip):\(vipPort)").map { line in
+          let time = line.split(separator: " ")[1].split(separator: ":").compactMap { Int($0) }
+          return time[0] * 60 + time[1]
+        }
+      }
+      let month = 31 * 86_400
+      for (port, timeout) in [(81, 2), (82, month)] {
+        try pair.ipvsadm("-A -t \(TwoDirectors.vip):\(port) -s rr -p \(timeout)")
+        try pair.ipvsadm("-a -t \(TwoDirectors.vip):\(port) -r 192.168.2.151")
+        try pair.agree(packet(1, to: UInt16(port)), on: 151)
+      }
+      let long = try seconds(of: 82)
+      #expect(long.count == 2 && long[0] > month - 60, "\(Deviation.longPersistence): \(long)")
+      #expect((23 * 86_400..<25 * 86_400).contains(long[1]), "\(long)")
+      // Past the timeout: the connection is in SYN_RECV still.
+      let isOutlived = try waitUntil(seconds: 10) {
+        let left = try seconds(of: 81)
+        return left.first.map { $0 > 10 } ?? false
+      }
+      #expect(isOutlived)
+      try pair.agree(packet(2, to: 81), on: 151)
+      let again = try seconds(of: 81)
+      #expect(again.count == 2 && again[0] > 50, "\(Deviation.outlivedTemplate): \(again)")
+      #expect(again[1] <= 2, "\(again)")
+
+      // -x below what is there already.
+      try pair.ipvsadm("-A \(Self.web) -s rr")
+      try pair.ipvsadm("-a \(Self.web) -r 192.168.2.152")
+      for port in UInt16(1)...2 { try pair.agree(packet(port, to: 80), on: 152) }
+      try pair.ipvsadm("-e \(Self.web) -r 192.168.2.152 -x 1")
+      try pair.show(
+        .loweredThreshold, packet(3, to: 80), kernel: .to(152, hops: 1), martinet: .portUnreachable)
+      let refused = try pair.send(packet(4, to: 80))
+      #expect(refused.kernel == .portUnreachable && refused.martinet == .portUnreachable)
     }
 
     /// The kernel's counts are what its estimator last saw, every two seconds.
@@ -136,8 +173,8 @@ extension Oracle {
       #expect(try pair.statistics(of: "192.168.2.149:80").martinet == [0, 0, 0, 0, 0])
     }
 
-    /// A fragment of an untagged frame's IP packet (RFC 791 §3.2), `offset` and `octets` behind the
-    /// header.
+    /// A fragment of an untagged frame's IP packet (RFC 791 §3.2), `octets` from `offset` behind
+    /// the header on.
     private static func part(
       of frame: [UInt8], from offset: Int, octets: Int, isLast: Bool
     ) -> [UInt8] {
@@ -148,39 +185,5 @@ extension Oracle {
       header.replaceSubrange(10..<12, with: bigEndian(internetChecksum(header)))
       return frame[..<14] + header + frame[(34 + offset)..<(34 + offset + octets)]
     }
-  }
-}
-
-extension Outcome {
-  /// To the real server with this last number.
-  fileprivate static func to(_ realServer: UInt8, hops: Int = 0) -> Outcome {
-    .forwarded(to: realServer, hops: hops)
-  }
-
-  fileprivate var otherFrames: [[UInt8]]? {
-    if case .other(let frames) = self { frames } else { nil }
-  }
-}
-
-extension TwoDirectors {
-  /// A deviation is there as described.
-  fileprivate func show(
-    _ deviation: Deviation, _ packet: PacketBuilder, kernel: Outcome, martinet: Outcome,
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) throws {
-    let outcomes = try send(packet)
-    #expect(outcomes.kernel == kernel, "\(deviation): kernel", sourceLocation: sourceLocation)
-    #expect(outcomes.martinet == martinet, "\(deviation): Martinet", sourceLocation: sourceLocation)
-  }
-
-  /// Both send a packet to this real server, or drop it.
-  fileprivate func agree(
-    _ packet: PacketBuilder, on realServer: UInt8?,
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) throws {
-    let outcomes = try send(packet)
-    let expected = realServer.map { Outcome.to($0) } ?? .nothing
-    #expect(outcomes.kernel.isSame(as: expected), sourceLocation: sourceLocation)
-    #expect(outcomes.martinet == expected, sourceLocation: sourceLocation)
   }
 }

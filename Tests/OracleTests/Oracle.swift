@@ -9,8 +9,9 @@ import Testing
     .root, .networkNamespaces, .xdpSockets, .commands("ip", "ethtool", "nsenter", "sysctl"),
     .kernelDirector), OneKernelDirector())
 struct Oracle {
-  /// The whole is for the program as it is shipped: half of the time goes into commands, and what
-  /// a debug build would trap on, DataPlaneTests asks for with more frames.
+  /// The whole is for the program as it is shipped, and some suites are for it alone: half of the
+  /// time goes into commands, and what a debug build would trap on, DataPlaneTests asks for with
+  /// more frames.
   #if DEBUG
     static let isShort = true
   #else

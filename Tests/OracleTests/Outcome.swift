@@ -13,13 +13,29 @@ enum Outcome: Equatable, CustomStringConvertible {
   case nothing
   case other([[UInt8]])
 
-  /// - Parameter answers: all that the director sent before it came to the next frame.
-  init(of request: [UInt8], _ answers: [[UInt8]]) {
+  /// - Parameters:
+  ///   - request: a packet's frame, or its fragments.
+  ///   - answers: all that the director sent before it came to the next packet.
+  init(of request: [[UInt8]], _ answers: [[UInt8]]) {
     guard let answer = answers.first else {
       self = .nothing
       return
     }
-    self = answers.count == 1 ? Self.meaning(of: answer, to: request) : .other(answers)
+    self =
+      Self.meaning(ofFragments: answers, to: request)
+      ?? (answers.count == 1 ? Self.meaning(of: answer, to: request[0]) : .other(answers))
+  }
+
+  /// A datagram forwarded in fragments: its whole content to one real server, cut and ordered
+  /// somehow, for a director that reassembles fragments cuts anew.
+  private static func meaning(ofFragments answers: [[UInt8]], to request: [[UInt8]]) -> Outcome? {
+    let (sent, came) = (request.compactMap(IPPacket.init), answers.compactMap(IPPacket.init))
+    guard request.count > 1, came.count == answers.count, Set(came.map(\.hops)).count == 1,
+      Set(answers.map { $0[..<12] }).count == 1,
+      answers[0][6..<12] == Wire.directorMAC.octets[...],
+      let datagram = IPPacket.datagram(sent), datagram == IPPacket.datagram(came)
+    else { return nil }
+    return .forwarded(to: answers[0][5], hops: Int(sent[0].hops) - Int(came[0].hops))
   }
 
   private static func meaning(of answer: [UInt8], to request: [UInt8]) -> Outcome {
@@ -87,6 +103,33 @@ struct IPPacket {
   var source: [UInt8] { Array(isIPv6 ? octets[8..<24] : octets[12..<16]) }
   var destination: [UInt8] { Array(isIPv6 ? octets[24..<40] : octets[16..<20]) }
   var payload: [UInt8] { Array(octets[headerBytes...]) }
+
+  /// Addresses and payload of a datagram from its fragments in any order (RFC 791 §3.2, RFC 8200
+  /// §4.5); nil unless they make up one datagram without gap or overlap.
+  static func datagram(_ fragments: [IPPacket]) -> [UInt8]? {
+    var datagram: [UInt8] = []
+    var isLast = false
+    for fragment in fragments.sorted(by: { $0.fragmentOffset < $1.fragmentOffset }) {
+      if datagram.isEmpty { datagram = fragment.source + fragment.destination }
+      let addressBytes = fragment.source.count * 2
+      guard !isLast, fragment.fragmentOffset == datagram.count - addressBytes,
+        datagram.starts(with: fragment.source + fragment.destination)
+      else { return nil }
+      isLast = !fragment.hasMoreFragments
+      datagram += fragment.isIPv6 ? fragment.payload.dropFirst(8) : fragment.payload[...]
+    }
+    return isLast ? datagram : nil
+  }
+
+  /// In octets.
+  private var fragmentOffset: Int {
+    guard isIPv6 else { return (Int(octets[6] & 0x1f) << 8 | Int(octets[7])) * 8 }
+    return ipProtocol == 44 ? Int(payload[2]) << 8 | Int(payload[3] & 0xf8) : 0
+  }
+
+  private var hasMoreFragments: Bool {
+    isIPv6 ? ipProtocol == 44 && payload[3] & 1 != 0 : octets[6] & 0x20 != 0
+  }
 
   /// What a router does not change.
   var withoutHops: [UInt8] {

@@ -31,6 +31,7 @@ struct Plan {
   var records: [Flow: Record] = [:]
   /// The flows of the present block's steps.
   private var flows: [Flow?] = []
+  private var datagramCount: UInt16 = 0
 
   init(_ variants: [Variant], _ manners: KernelManners, seed: UInt64) {
     (self.variants, self.manners, generator) = (variants, manners, Seed(seed))
@@ -55,9 +56,15 @@ struct Plan {
   mutating func nextBlock() -> [Step] {
     flows = []
     var block: [Step] = []
-    for _ in 0..<15 * variants.count { append(nextStep(), to: &block) }
+    for _ in 0..<20 * variants.count {
+      append(nextStep(), to: &block)
+      // INIT1 lasts four seconds.
+      if let flow = flows.last ?? nil, records[flow]?.state == .sctpInit1 {
+        append(segment(.sctp([1, 2, 10].randomElement(using: &generator)!), of: flow), to: &block)
+      }
+    }
     let closed = records.filter { $0.value.state == .close }.keys.sorted()
-    for flow in closed { append(segment(.syn, of: flow), to: &block) }
+    for flow in closed { append(segment(.tcp(.syn), of: flow), to: &block) }
     return block
   }
 
@@ -83,7 +90,18 @@ struct Plan {
     let flow = Flow(
       service: service, client: Int.random(in: 0..<4, using: &generator),
       port: .random(in: 100..<104, using: &generator))
-    return services[service].isTCP ? segment(nextFlags(), of: flow) : datagram(of: flow)
+    switch services[service].ipProtocol {
+    case .tcp: return segment(.tcp(nextFlags()), of: flow)
+    case .sctp: return segment(.sctp(nextChunk()), of: flow)
+    default: return datagram(of: flow)
+    }
+  }
+
+  private mutating func nextChunk() -> UInt8 {
+    guard Int.random(in: 0..<3, using: &generator) == 0 else {
+      return [1, 1, 0, 0, 10].randomElement(using: &generator)!
+    }
+    return Segment.chunks.keys.sorted().randomElement(using: &generator)!
   }
 
   /// One in four has any of the 32 combinations of the five flags but SYN with RST.
@@ -97,68 +115,90 @@ struct Plan {
     return flags
   }
 
-  private mutating func segment(_ flags: TCPFlags, of flow: Flow) -> (Step, Flow?)? {
-    let event = ConnectionEvent.tcp(flags: flags.rawValue)
-    let isSYN = flags.contains(.syn)
+  private mutating func segment(_ segment: Segment, of flow: Flow) -> (Step, Flow?)? {
     var endsRecord = false
     if let record = records[flow] {
       // A client of a persistent service has its real server anyway.
       let isOver =
         !services[flow.service].isPersistent
-        && [.timeWait, .close, .finWait].contains(record.state)
+        && [.timeWait, .close, .finWait, .sctpClosed].contains(record.state)
       let standing = standing(of: record, flow)
-      if isSYN, isOver || standing != .open {
+      if segment.opens, isOver || standing != .open {
         guard maySchedulesAnew(record, standing, flow) else { return nil }
-        records[flow] = Record(state: .none.next(on: event))
+        records[flow] = Record(state: .none.next(on: segment.event))
         endsRecord = true
       } else if standing == .removed {
         // No longer listed by a kernel with adapted manners, and dropped by both.
         endsRecord = manners == .adapted
       } else {
-        records[flow]!.state = record.state.next(on: event)
+        records[flow]!.state = record.state.next(on: segment.event)
       }
-    } else if isSYN {
-      records[flow] = Record(state: .none.next(on: event))
+    } else if segment.opens {
+      records[flow] = Record(state: .none.next(on: segment.event))
+    } else if case .sctp = segment {
+      // Deviation.strayAssociation.
+      return nil
     }
-    return (step(flow, flags, endsRecord), flow)
+    return (step(flow, segment, endsRecord), flow)
   }
 
   private mutating func datagram(of flow: Flow) -> (Step, Flow?)? {
-    guard !services[flow.service].isOnePacket else { return (step(flow, .syn, false), nil) }
+    guard !services[flow.service].isOnePacket else { return (step(flow, nil, false), nil) }
     let isRemoved = records[flow].map { standing(of: $0, flow) } == .removed
     if isRemoved, manners == .original { return nil }
     if isRemoved || records[flow] == nil { records[flow] = Record(state: .udp) }
-    return (step(flow, .syn, isRemoved), flow)
+    var step = step(flow, nil, isRemoved)
+    if services[flow.service].isFragmented {
+      datagramCount += 1
+      let fragments = services[flow.service].fragments(
+        client: flow.client, port: flow.port, identification: datagramCount)
+      let order = fragments.indices.shuffled(using: &generator)
+      step.frames = order.map { fragments[$0] }
+      step.words += ", fragments \(order)"
+    }
+    return (step, flow)
   }
 
   /// About a live connection, or about none.
   private mutating func icmpError() -> (Step, Flow?)? {
-    let live = records.filter { standing(of: $0.value, $0.key) == .open }.keys.sorted()
+    // Deviation.fragments: an error counts as one packet with both.
+    let live = records.filter {
+      standing(of: $0.value, $0.key) == .open && !services[$0.key.service].isFragmented
+    }.keys.sorted()
     let unknown = Flow(
       service: .random(in: services.indices, using: &generator), client: 0, port: 900)
     let flow = Bool.random(using: &generator) ? live.randomElement(using: &generator) : unknown
     guard let flow else { return nil }
     let service = services[flow.service]
-    let packet = service.packet(client: flow.client, port: flow.port, flags: .ack)
-    // Unreachable, too big, time exceeded; IPv4's source quench, IPv6's parameter problem.
-    let kinds: [(type: UInt8, code: UInt8)] =
-      service.isIPv6
-      ? [(1, 0), (1, 4), (2, 0), (3, 0), (4, 0)] : [(3, 1), (3, 3), (3, 4), (11, 0), (4, 0)]
-    let kind = kinds.randomElement(using: &generator)!
+    let packet = service.packet(
+      client: flow.client, port: flow.port, service.ipProtocol == .sctp ? .sctp(0) : .tcp(.ack))
+    let kind = nextKind(isIPv6: service.isIPv6)
+    let asksForSmaller = service.isIPv6 ? kind.type == 2 : kind == (3, 4)
     let error = packet.answer.icmpError(
       from: service.isIPv6 ? "fd00:10::1" : "10.0.0.1", type: kind.type, code: kind.code,
-      word: kind.type == 2 || kind.code == 4 ? 1400 : 0
+      word: asksForSmaller ? 1400 : 0
     ).onWire
     let words = "ICMP \(kind.type).\(kind.code) about \(describe(flow))"
-    return (Step(frame: error.frame, words: words, service: flow.service), nil)
+    return (Step(frames: [error.frame], words: words, service: flow.service), nil)
   }
 
-  private func step(_ flow: Flow, _ flags: TCPFlags, _ endsRecord: Bool) -> Step {
-    let service = services[flow.service]
-    let packet = service.packet(client: flow.client, port: flow.port, flags: flags)
-    let words = describe(flow) + (service.isTCP ? " flags \(flags.rawValue)" : "")
+  /// Of IPv4 unreachable, source quench and time exceeded (Deviation.parameterProblem); of IPv6
+  /// those of RFC 4443 §3, and any type of an error.
+  private mutating func nextKind(isIPv6: Bool) -> (type: UInt8, code: UInt8) {
+    if isIPv6 {
+      let type = UInt8.random(in: 1...127, using: &generator)
+      return [(1, 0), (1, 4), (2, 0), (3, 0), (4, 0), (type, 0)].randomElement(using: &generator)!
+    }
+    let code = UInt8.random(in: 0...15, using: &generator)
+    return [(3, 1), (3, 3), (3, 4), (3, code), (11, 0), (11, 1), (4, 0)]
+      .randomElement(using: &generator)!
+  }
+
+  private func step(_ flow: Flow, _ segment: Segment?, _ endsRecord: Bool) -> Step {
+    let packet = services[flow.service].packet(client: flow.client, port: flow.port, segment)
+    let words = describe(flow) + (segment.map { " \($0)" } ?? "")
     return Step(
-      frame: packet.frame, words: words, service: flow.service, endsRecord: endsRecord)
+      frames: [packet.frame], words: words, service: flow.service, endsRecord: endsRecord)
   }
 
   private func describe(_ flow: Flow) -> String {

@@ -52,9 +52,31 @@ struct Tables {
     guard isCounted, !line.hasSuffix("Port"), !line.hasPrefix("Prot")
     else { return String(line) }
     if listing.contains("--rate") { return String(line.dropLast(5 * 9)) }
-    guard listing.contains("--stats"), isKernels else { return String(line) }
+    guard listing.contains("--stats") else { return String(line) }
+    guard isKernels else { return asReassembled(line) }
     let nothing = "        0"
     return line.dropLast(3 * 9) + nothing + line.dropLast(9).suffix(9) + nothing
+  }
+
+  /// Deviation.fragments: three packets with a header each are one to the kernel, of IPv6 without
+  /// the fragment header too.
+  private static func asReassembled(_ line: Substring) -> String {
+    let words = line.split(separator: " ")
+    guard
+      let name = words.first(where: { $0.contains(":") }),
+      let port = name.split(separator: ":").last.flatMap({ UInt16($0) }),
+      PlannedService.fragmentedPorts.contains(port),
+      let packets = Int(words[words.count - 4]), let octets = Int(words[words.count - 2])
+    else { return String(line) }
+    let fragments = PlannedService.fragmentsPerDatagram
+    guard packets.isMultiple(of: fragments) else { return "\(line): not whole datagrams" }
+    let datagrams = packets / fragments
+    let moreOctets =
+      name.hasPrefix("[") ? 40 * (fragments - 1) + 8 * fragments : 20 * (fragments - 1)
+    let numbers = [datagrams, 0, octets - datagrams * moreOctets, 0].map { number in
+      String(repeating: " ", count: 9 - String(number).count) + String(number)
+    }
+    return line.dropLast(4 * 9) + numbers.joined()
   }
 
   /// Without the connections to real servers that are not in the table any more.
@@ -63,7 +85,7 @@ struct Tables {
     let rules = texts[0]
     copy.connections = connections.filter { key, connection in
       let service = key.split(separator: " ")
-      let option = service[0] == "UDP" ? "-u" : "-t"
+      let option = ["TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"][service[0]] ?? ""
       return rules.contains("-a \(option) \(service[2]) -r \(connection.realServer) ")
     }
     return copy

@@ -28,7 +28,7 @@ final class TwoDirectors {
 
   let kernel: KernelDirector
   private let wire: Wire
-  private let martinet: RunningDirector
+  let martinet: RunningDirector
   private let wireTap: FrameTap
 
   /// - Parameter settings: the kernel's, in /proc/sys/net/ipv4/vs.
@@ -83,6 +83,21 @@ final class TwoDirectors {
     #expect(ending == .exit(0) && output.isEmpty, "\(output)")
   }
 
+  /// Gives `-R` of each what `-S` of the other says, after which both say the same again.
+  func exchangeTables(sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let kernels = try kernel.run("ipvsadm -Sn")
+    let martinets = try martinet.ipvsadm("-Sn")
+    try ipvsadm("-C")
+    try kernel.run("ipvsadm -R <<'END'\n\(martinets)END\n")
+    let (ending, output) = try martinet.restore(kernels.split(separator: "\n").map(String.init))
+    #expect(ending == .exit(0) && output.isEmpty, "\(output)", sourceLocation: sourceLocation)
+    let restored = (kernel: try kernel.run("ipvsadm -Sn"), martinet: try martinet.ipvsadm("-Sn"))
+    #expect(restored.kernel == restored.martinet, sourceLocation: sourceLocation)
+    #expect(
+      restored.kernel.split(separator: "\n").count == kernels.split(separator: "\n").count,
+      sourceLocation: sourceLocation)
+  }
+
   /// What both say to commands, one by one, and their exit codes.
   func answers(
     to commands: [String]
@@ -118,7 +133,9 @@ final class TwoDirectors {
     var kernels: [Outcome] = []
     func readAnswers(before end: Int) throws {
       while kernels.count < end {
-        kernels.append(Outcome(of: steps[kernels.count].frame, try answers(on: kernel.tap)))
+        let step = steps[kernels.count]
+        let answers = try step.rounds.flatMap { _ in try self.answers(on: kernel.tap) }
+        kernels.append(Outcome(of: step.frames, answers))
       }
     }
     // Services of which the kernel's timer may not have ended a record yet.
@@ -129,18 +146,20 @@ final class TwoDirectors {
         usleep(Self.timerMicroseconds)
         ending = []
       }
-      try kernel.tap.send(step.frame)
-      try kernel.tap.send(Self.sentinel)
+      for round in step.rounds {
+        for frame in round + [Self.sentinel] { try kernel.tap.send(frame) }
+      }
       if step.endsRecord { ending.insert(step.service) }
       if number - kernels.count > 16 { try readAnswers(before: number) }
     }
     try readAnswers(before: steps.count)
     if !ending.isEmpty { usleep(Self.timerMicroseconds) }
     return try zip(steps, kernels).map { step, kernel in
-      try wireTap.send(step.frame)
-      try wireTap.send(Self.sentinel)
-      let martinet = Outcome(of: step.frame, try answers(on: wireTap))
-      return Outcomes(kernel: kernel, martinet: martinet)
+      let answers = try step.rounds.flatMap { round in
+        for frame in round + [Self.sentinel] { try wireTap.send(frame) }
+        return try self.answers(on: wireTap)
+      }
+      return Outcomes(kernel: kernel, martinet: Outcome(of: step.frames, answers))
     }
   }
 
@@ -249,15 +268,23 @@ final class TwoDirectors {
   }
 }
 
-/// One frame of a sequence.
+/// One packet of a sequence.
 struct Step {
-  var frame: [UInt8]
-  /// The frame in words.
+  /// A frame, or the packet's fragments in the order in which they are sent.
+  var frames: [[UInt8]]
+  /// The packet in words.
   var words = ""
   /// The number of the service it is for.
   var service = 0
   /// Whether the kernel ends a record because of it, so that its counts change a tick later.
   var endsRecord = false
+}
+
+extension Step {
+  init(frame: [UInt8], words: String = "") { self.init(frames: [frame], words: words) }
+
+  /// What is sent before one sentinel each: what a worker held back leaves it behind the batch.
+  fileprivate var rounds: [[[UInt8]]] { frames.count > 1 ? [frames, []] : [frames] }
 }
 
 extension PacketBuilder {

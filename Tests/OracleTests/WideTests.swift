@@ -123,16 +123,3 @@ extension Oracle {
     }
   }
 }
-
-extension TwoDirectors {
-  /// Makes both see segments to these ports of the VIP as marked.
-  fileprivate func mark(_ mark: Int, tcpPorts: ClosedRange<UInt16>) throws {
-    let ports = "\(tcpPorts.lowerBound)-\(tcpPorts.upperBound)"
-    try kernel.run(
-      """
-      tc filter add dev vec0 ingress protocol ip flower ip_proto tcp dst_ip \(Self.vip) \
-        dst_port \(ports) action skbedit mark \(mark)
-      """)
-    try martinet("mark add \(mark) --tcp \(Self.vip):\(ports)")
-  }
-}
