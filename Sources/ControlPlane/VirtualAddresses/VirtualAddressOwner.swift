@@ -35,7 +35,7 @@ public actor VirtualAddressOwner {
   public private(set) var role: DirectorRole
   private let interfaceIndex: Int32
   private let socket: NetlinkSocket
-  private let sender: PacketSender
+  private let sender: PacketSocket
   private let script: NotifyScript?
   private let logger: Logger
 
@@ -61,7 +61,7 @@ public actor VirtualAddressOwner {
     interfaceIndex = Int32(index)
     do {
       socket = try NetlinkSocket()
-      sender = try PacketSender(interfaceIndex: interfaceIndex)
+      sender = try PacketSocket(interface: interfaceIndex)
     } catch {
       throw .system("\(error)")
     }
@@ -172,7 +172,9 @@ public actor VirtualAddressOwner {
     do {
       guard let macAddress = try socket.link(index: interfaceIndex)?.macAddress else { return }
       for address in addresses {
-        try sender.send(Announcement(of: address, at: macAddress).octets)
+        let announcement = Announcement(of: address, at: macAddress)
+        try sender.send(
+          announcement.packet, of: announcement.etherType, to: announcement.destination)
       }
     } catch {
       logger.warning("VIPs are not announced: \(error)", metadata: ["interface": "\(interface)"])

@@ -2,7 +2,7 @@
 import CProbe
 import DataPlane
 
-/// What the kernel hands to a `LinkSocket`: unfragmented TCP and UDP to its ports, and echo replies
+/// What the kernel hands to `LinkSockets`: unfragmented TCP and UDP to its ports, and echo replies
 /// with such an identifier. Classic BPF from the network header on (linux/filter.h).
 enum LinkFilter {
   static let ipv4: [sock_filter] = [

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CProbe
 import DataPlane
 import Glibc
 
@@ -19,7 +18,7 @@ final class LinkSockets {
   private let poller: Poller
   /// The interface's own addresses, and when they were read.
   private var own: (addresses: [InterfaceAddress], read: Duration)?
-  private var sockets: [Bool: LinkSocket] = [:]
+  private var sockets: [Bool: PacketSocket] = [:]
   private var probes: [Port: (probe: VIPProbe, token: UInt64)] = [:]
   private var lastPort = Port(.random(in: ports.lowerBound.rawValue...ports.upperBound.rawValue))
 
@@ -57,13 +56,20 @@ final class LinkSockets {
 
   /// 0, or the errno.
   func send(_ packet: [UInt8], to macAddress: MACAddress, isIPv6: Bool) -> Int32 {
-    if sockets[isIPv6] == nil {
-      guard let socket = LinkSocket(isIPv6: isIPv6, interface: interface) else { return errno }
-      let code = poller.watch(socket.descriptor, for: .reading, as: Poller.linkToken)
-      guard code == 0 else { return code }
-      sockets[isIPv6] = socket
+    let etherType: EtherType = isIPv6 ? .ipv6 : .ipv4
+    do throws(SystemFailure) {
+      if sockets[isIPv6] == nil {
+        let socket = try PacketSocket(
+          interface: interface, receiving: etherType, isIPv6 ? LinkFilter.ipv6 : LinkFilter.ipv4)
+        let code = poller.watch(socket.descriptor, for: .reading, as: Poller.linkToken)
+        guard code == 0 else { return code }
+        sockets[isIPv6] = socket
+      }
+      try sockets[isIPv6]!.send(packet, of: etherType, to: macAddress)
+      return 0
+    } catch {
+      return error.code
     }
-    return sockets[isIPv6]!.send(packet, to: macAddress, interface: interface)
   }
 
   /// Hands what has come to the probes that it is for; returns the tokens of those that have their
@@ -85,63 +91,5 @@ final class LinkSockets {
       }
     }
     return answered
-  }
-}
-
-/// A packet socket of one IP version: packet(7), `SOCK_DGRAM`, so that the kernel writes the
-/// Ethernet header with the interface's address of the moment.
-private final class LinkSocket {
-  let descriptor: Int32
-  private let etherType: EtherType
-
-  /// nil with errno set.
-  init?(isIPv6: Bool, interface: Int32) {
-    etherType = isIPv6 ? .ipv6 : .ipv4
-    let type = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-    // Of protocol 0, which nothing comes by before the filter is there.
-    descriptor = socket(AF_PACKET, type, 0)
-    guard descriptor >= 0 else { return nil }
-    var filter = isIPv6 ? LinkFilter.ipv6 : LinkFilter.ipv4
-    let status = filter.withUnsafeMutableBufferPointer { code in
-      var program = sock_fprog(len: UInt16(code.count), filter: code.baseAddress)
-      return setsockopt(
-        descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program,
-        socklen_t(MemoryLayout<sock_fprog>.size))
-    }
-    var name = Self.name(etherType, interface: interface)
-    guard status == 0, withSocketAddress(&name, { Glibc.bind(descriptor, $0, $1) }) == 0 else {
-      return nil
-    }
-  }
-
-  deinit { if descriptor >= 0 { close(descriptor) } }
-
-  /// 0, or the errno.
-  func send(_ packet: [UInt8], to macAddress: MACAddress, interface: Int32) -> Int32 {
-    var name = Self.name(etherType, interface: interface)
-    name.sll_halen = 6
-    withUnsafeMutableBytes(of: &name.sll_addr) { $0.copyBytes(from: macAddress.octets) }
-    let count = withSocketAddress(&name) {
-      sendto(descriptor, packet, packet.count, Int32(MSG_NOSIGNAL), $0, $1)
-    }
-    return count >= 0 ? 0 : errno
-  }
-
-  private static func name(_ etherType: EtherType, interface: Int32) -> sockaddr_ll {
-    var name = sockaddr_ll()
-    name.sll_family = UInt16(AF_PACKET)
-    name.sll_protocol = etherType.rawValue.bigEndian
-    name.sll_ifindex = interface
-    return name
-  }
-}
-
-private func withSocketAddress<Result>(
-  _ name: inout sockaddr_ll, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
-) -> Result {
-  withUnsafePointer(to: &name) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-      body($0, socklen_t(MemoryLayout<sockaddr_ll>.size))
-    }
   }
 }
