@@ -15,6 +15,10 @@ public final class CheckLoop: CheckSource {
     var isStopped = false
   }
 
+  /// Checks begin, and are given up, on beats of so long: those of one beat share a wakeup, and
+  /// their answers another.
+  private static let beatMilliseconds: Int64 = 10
+
   public let changes: AsyncStream<Void>
   private let continuation: AsyncStream<Void>.Continuation
   private let poller: Poller
@@ -75,6 +79,13 @@ public final class CheckLoop: CheckSource {
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
+  /// Milliseconds until the first beat at or after `deadline`, at most a minute.
+  private static func wait(from now: Duration, until deadline: Duration) -> Int32 {
+    let beats = (deadline.millisecondsRoundedUp + beatMilliseconds - 1) / beatMilliseconds
+    let wait = .milliseconds(beats * beatMilliseconds) - now
+    return Int32(min(60_000, max(0, wait.millisecondsRoundedUp)))
+  }
+
   private func run() {
     // OpenSSL writes without MSG_NOSIGNAL.
     var pipe = sigset_t()
@@ -92,20 +103,21 @@ public final class CheckLoop: CheckSource {
         state.core.advance(now: now)
         let hasChanges = state.core.hasChanges
         state.core.hasChanges = false
-        return (state.core.nextDeadline.map { $0 - now }, state.isStopped, hasChanges)
+        return (
+          state.core.nextDeadline.map { Self.wait(from: now, until: $0) }, state.isStopped,
+          hasChanges
+        )
       }
       if isStopped { return }
       if hasChanges { continuation.yield() }
-      poller.wait(wait?.millisecondsRoundedUp ?? -1, &tokens)
+      poller.wait(wait ?? -1, &tokens)
     }
   }
 }
 
 extension Duration {
-  /// So that what waits so long wakes no earlier; at most a minute.
-  fileprivate var millisecondsRoundedUp: Int32 {
+  fileprivate var millisecondsRoundedUp: Int64 {
     let (seconds, attoseconds) = components
-    guard seconds < 60 else { return 60_000 }
-    return Int32(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    return seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
   }
 }
