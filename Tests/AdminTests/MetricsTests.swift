@@ -28,6 +28,26 @@ import Testing
         """)
   }
 
+  /// "Histograms and summaries": buckets are cumulative, the last one's bound is infinite.
+  @Test func histogramsAreCumulative() {
+    var text = MetricsText()
+    let family = text.family("x_seconds", .histogram, "Help.")
+    text.add(
+      DoublingHistogram(counts: [3, 0, 2], sum: 9), bounds: [0.001, 0.002], sum: 0.009,
+      [("queue", "0")], to: family)
+    #expect(
+      text.text == """
+        # HELP x_seconds Help.
+        # TYPE x_seconds histogram
+        x_seconds_bucket{queue="0",le="0.001"} 3
+        x_seconds_bucket{queue="0",le="0.002"} 3
+        x_seconds_bucket{queue="0",le="+Inf"} 5
+        x_seconds_sum{queue="0"} 0.009
+        x_seconds_count{queue="0"} 5
+
+        """)
+  }
+
   @Test(arguments: [
     ("127.0.0.1:9749", "127.0.0.1:9749"), ("[::1]:1", "[::1]:1"), ("0.0.0.0:65535", nil),
     ("::1:9749", "refused"), ("[127.0.0.1]:80", "refused"), ("127.0.0.1", "refused"),
@@ -83,7 +103,8 @@ import Testing
   func everyFigureThatIsWatchedExists(name: String) async throws {
     let text = try await Self.text()
     let file = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
-    let names = Set(file.matches(of: /martinet_[a-z_0-9]+/).map { String($0.output) })
+    let names = Set(
+      file.matches(of: /martinet_[a-z_0-9]+/).map { $0.output.replacing(/_bucket$/, with: "") })
     #expect(names.count > 5)
     for name in names {
       #expect(text.contains("# TYPE \(name) "), "\(name)")
@@ -108,6 +129,7 @@ import Testing
     try await director.settle()
     let text = await director.metrics()
     #expect(text.contains("martinet_service_quorum{service=\"TCP 192.168.1.149:80\"} 1\n"))
+    #expect(text.contains("\nmartinet_build_info{"))
     #expect(text.matches(of: /martinet_check_up{check="tcp 192.168.1.151:80"/).count == 2)
     return text
   }

@@ -111,6 +111,7 @@ import Testing
     #expect(kernel.whereabouts?["fill"] == Int(kernel.frameCount), "seed \(seed)")
     let count = loop.counters
     #expect(count[.received] == UInt64(delivered.values.reduce(0, +)), "seed \(seed)")
+    #expect(count.batchSizes.total == count[.batches] && count.batchSizes.sum == count[.received])
     #expect(count[.forwarded] == UInt64(delivered[80]!), "seed \(seed)")
     #expect(loop.view.drops(.noService) == UInt64(delivered[81]!), "seed \(seed)")
     #expect(loop.view.drops(.noRealServer) == UInt64(delivered[8080]!), "seed \(seed)")

@@ -24,6 +24,10 @@ public struct DrainRequest: Hashable, Sendable, Codable {
 }
 
 /// A real server of a service that drains, and how far it has come.
+///
+/// Every connection that is left is older than the drain, which let none begin. How much older
+/// nobody knows: a record keeps no beginning, whose octets would cost each packet another line of
+/// cache. How long each has been idle is in `/connections`.
 public struct DrainReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var realServer: RealServerAddress

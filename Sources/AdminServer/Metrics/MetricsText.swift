@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import DataPlane
 
 /// Prometheus' text exposition format 0.0.4, family by family.
 struct MetricsText {
   /// What a family's samples are.
-  enum Kind: String { case counter, gauge }
+  enum Kind: String { case counter, gauge, histogram }
 
   static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,6 +24,22 @@ struct MetricsText {
     text += "\(family.name)\(labels.text) \(value)\n"
   }
 
+  /// `bounds` are the largest values of all classes but the last; `sum` is in their unit.
+  mutating func add(
+    _ histogram: DoublingHistogram, bounds: [Double], sum: Double, _ labels: [(String, String)],
+    to family: Family
+  ) {
+    let bucket = Family(name: family.name + "_bucket")
+    var total: UInt64 = 0
+    for (place, count) in histogram.counts.enumerated() {
+      total &+= count
+      let bound = place < bounds.count ? "\(bounds[place])" : "+Inf"
+      add(total, Labels(labels + [("le", bound)]), to: bucket)
+    }
+    add(sum, Labels(labels), to: Family(name: family.name + "_sum"))
+    add(total, Labels(labels), to: Family(name: family.name + "_count"))
+  }
+
   struct Family { let name: String }
 
   /// `{name="value",…}`, or nothing.
@@ -31,7 +48,9 @@ struct MetricsText {
 
     init() { text = "" }
 
-    init(dictionaryLiteral elements: (String, String)...) {
+    init(dictionaryLiteral elements: (String, String)...) { self.init(elements) }
+
+    init(_ elements: [(String, String)]) {
       text = "{" + elements.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",") + "}"
     }
 

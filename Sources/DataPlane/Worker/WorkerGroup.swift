@@ -36,6 +36,9 @@ public struct QueueStatistics: Sendable {
   /// Frames forwarded by hash, without a record, because the table was full there.
   public var unrecorded: UInt64 = 0
   public var evictions = EvictionAges()
+  public var batchSizes = DoublingHistogram()
+  /// In nanoseconds, by `QueueCounters.turnTimeUnitNanoseconds`.
+  public var turnTimes = DoublingHistogram()
 }
 
 /// An interface with a worker on each of its queues: all that the control plane sees of them.
@@ -180,7 +183,8 @@ public final class WorkerGroup: Sendable {
         ipv4Connections: worker.view.ipv4Connections,
         ipv6Connections: worker.view.ipv6Connections, ipv4Entries: worker.view.ipv4Entries,
         ipv6Entries: worker.view.ipv6Entries, unrecorded: worker.view.unrecorded,
-        evictions: worker.view.evictions)
+        evictions: worker.view.evictions, batchSizes: worker.counters.batchSizes,
+        turnTimes: worker.counters.turnTimes)
     }
   }
 

@@ -113,6 +113,7 @@ public struct WorkerLoop: ~Copyable {
       sent &+= 1
     }
     counters.add(1, to: .batches)
+    counters.countBatch(of: count)
     counters.add(UInt64(count), to: .received)
     counters.add(UInt64(sent), to: .forwarded)
     transmit.submit(UInt32(truncatingIfNeeded: sent))

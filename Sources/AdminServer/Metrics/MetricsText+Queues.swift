@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import ControlPlane
+import DataPlane
+
+extension MetricsText {
+  mutating func describe(_ queues: [QueueStatistics]) {
+    for counter in QueueCounter.allCases {
+      let family = family(
+        "martinet_queue_\("\(counter)".snakeCased)_total", .counter, counter.help)
+      for queue in queues {
+        add(queue.worker[counter] ?? 0, ["queue": "\(queue.queue)"], to: family)
+      }
+    }
+    let drops = family(
+      "martinet_dropped_packets_total", .counter, "Packets that were not forwarded, by reason.")
+    for queue in queues {
+      for reason in DropReason.allCases {
+        let labels: Labels = [
+          "queue": "\(queue.queue)", "reason": "\(reason)".snakeCased,
+          "normal": "\(reason.isNormal)",
+        ]
+        add(queue.drops[reason] ?? 0, labels, to: drops)
+      }
+    }
+    let side = family(
+      "martinet_side_packets_total", .counter, "ICMP errors, fragments and answers, by kind.")
+    for queue in queues {
+      for kind in SideTraffic.allCases {
+        add(
+          queue.sideTraffic[kind] ?? 0,
+          ["queue": "\(queue.queue)", "kind": "\(kind)".snakeCased], to: side)
+      }
+    }
+    let connections = family(
+      "martinet_connections", .gauge, "Records in the queue's connection tables.")
+    for queue in queues {
+      let name = "\(queue.queue)"
+      add(queue.ipv4Connections, ["queue": name, "family": "ipv4"], to: connections)
+      add(queue.ipv6Connections, ["queue": name, "family": "ipv6"], to: connections)
+    }
+    describeOverload(queues)
+    describeSockets(queues)
+    describeBatches(queues)
+  }
+
+  private mutating func describeBatches(_ queues: [QueueStatistics]) {
+    let sizes = family("martinet_batch_packets", .histogram, "Packets per batch.")
+    for queue in queues {
+      let classes = queue.batchSizes.counts.indices.dropLast()
+      add(
+        queue.batchSizes,
+        bounds: classes.map { Double(DoublingHistogram.bound(of: $0, unit: 1)) },
+        sum: Double(queue.batchSizes.sum), [("queue", "\(queue.queue)")], to: sizes)
+    }
+    let times = family(
+      "martinet_forwarding_seconds", .histogram,
+      "From taking a batch from the RX ring until the kernel is woken to send it, of one in 1024.")
+    for queue in queues {
+      let classes = queue.turnTimes.counts.indices.dropLast()
+      let unit = QueueCounters.turnTimeUnitNanoseconds
+      add(
+        queue.turnTimes,
+        bounds: classes.map { Double(DoublingHistogram.bound(of: $0, unit: unit)) / 1e9 },
+        sum: Double(queue.turnTimes.sum) / 1e9, [("queue", "\(queue.queue)")], to: times)
+    }
+  }
+
+  private mutating func describeOverload(_ queues: [QueueStatistics]) {
+    let room = family(
+      "martinet_connection_entries", .gauge, "Records that the queue's tables have room for.")
+    for queue in queues {
+      let name = "\(queue.queue)"
+      add(queue.ipv4Entries, ["queue": name, "family": "ipv4"], to: room)
+      add(queue.ipv6Entries, ["queue": name, "family": "ipv6"], to: room)
+    }
+    let unrecorded = family(
+      "martinet_unrecorded_packets_total", .counter,
+      "Packets forwarded by hash because the table was full where they belong.")
+    for queue in queues { add(queue.unrecorded, ["queue": "\(queue.queue)"], to: unrecorded) }
+    let evicted = family(
+      "martinet_evicted_connections_total", .counter,
+      "Half-open connections that yielded to new ones, by the seconds their clients were silent.")
+    for queue in queues {
+      for (bound, count) in zip(EvictionAges.boundsSeconds, queue.evictions.counts) {
+        add(count, ["queue": "\(queue.queue)", "silent_below": "\(bound)"], to: evicted)
+      }
+    }
+  }
+
+  /// `XDP_STATISTICS` of linux/if_xdp.h.
+  private mutating func describeSockets(_ queues: [QueueStatistics]) {
+    let figures: [(String, String, (XDPStatistics) -> UInt64)] = [
+      ("rx_dropped", "Packets lost for want of a frame or of room in it.", \.rxDropped),
+      ("rx_ring_full", "Packets lost because the RX ring was full.", \.rxRingFull),
+      ("fill_ring_empty", "Times the kernel found no frame to fill.", \.fillRingEmpty),
+      ("tx_ring_empty", "Times the kernel found nothing to send.", \.txRingEmpty),
+      ("rx_invalid_descriptors", "Fill ring entries that were wrong.", \.rxInvalidDescriptors),
+      ("tx_invalid_descriptors", "TX ring entries that were wrong.", \.txInvalidDescriptors),
+    ]
+    for (name, help, value) in figures {
+      let family = family("martinet_socket_\(name)_total", .counter, help)
+      for queue in queues { add(value(queue.socket), ["queue": "\(queue.queue)"], to: family) }
+    }
+  }
+}
+
+extension QueueCounter {
+  fileprivate var help: String {
+    switch self {
+    case .received: "Packets taken from the RX ring."
+    case .forwarded: "Packets sent to a real server."
+    case .answered: "Packets that the director answered itself."
+    case .dropped: "Packets that were not forwarded: their reasons are counted apart."
+    case .held: "Fragments kept because they came before their first one."
+    case .released: "Kept fragments whose first one came in time."
+    case .batches: "Batches of at least one packet."
+    case .transmitFull: "Turns that took less than there was because the TX ring was full."
+    case .completed: "Frames that the kernel has sent."
+    case .transmitWakeups: "System calls that woke the kernel to send."
+    case .fillWakeups: "System calls that woke the driver to fill."
+    case .transmitAgain: "Wakeups that the kernel asked to repeat."
+    case .transmitLost: "Packets that the driver dropped while it sent."
+    case .linkDown: "Wakeups that found the interface down."
+    case .sleeps: "Times the worker slept because nothing came."
+    }
+  }
+}
