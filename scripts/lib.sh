@@ -7,7 +7,7 @@ BUILD_PACKAGES=(
 # swiftc links with some version of the C++ library; a toolchain unpacked from an archive has none.
 compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || BUILD_PACKAGES+=(g++)
 readonly LAB_PACKAGES=(iproute2 ethtool util-linux procps binutils nginx curl tcpdump socat
-  prometheus keepalived openssl dnsmasq-base systemd tmux python3-seccomp)
+  prometheus keepalived openssl dnsmasq-base systemd tmux python3-jsonschema python3-seccomp)
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -66,7 +66,13 @@ final class ClientHandler: ChannelInboundHandler {
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     guard error is HTTPParserError else { return context.close(promise: nil) }
-    refuse(Response(.badRequest, "this is not HTTP: \(error)"), context)
+    if error as? HTTPParserError == .headerOverflow {
+      let sentence = "the request's target and header fields are too long: send fewer"
+      return refuse(Response(.requestHeaderFieldsTooLarge, sentence), context)
+    }
+    refuse(
+      Response(.badRequest, "this is not HTTP/1.1: \(error): send a request as of RFC 9112"),
+      context)
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -102,15 +108,18 @@ final class ClientHandler: ChannelInboundHandler {
     deadline = channel.eventLoop.scheduleTask(in: limits.answerTime) {
       channel.close(promise: nil)
     }
-    var headers: HTTPHeaders = [
-      "Content-Type": response.contentType, "Content-Length": String(response.body.count),
-      "Connection": "close",
-    ]
-    if let next = response.next { headers.add(name: "Martinet-Next", value: String(next)) }
-    let head = HTTPResponseHead(version: .http1_1, status: response.status, headers: headers)
-    channel.write(HTTPServerResponsePart.head(head), promise: nil)
-    channel.write(
-      HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(data: response.body))), promise: nil)
+    var headers = response.headers
+    // RFC 9110 §8.6: these two have no content, and say no length.
+    if response.status != .noContent, response.status != .notModified {
+      headers.add(name: "Content-Length", value: String(response.body.count))
+    }
+    headers.add(name: "Connection", value: "close")
+    let answer = HTTPResponseHead(version: .http1_1, status: response.status, headers: headers)
+    channel.write(HTTPServerResponsePart.head(answer), promise: nil)
+    if head?.method != .HEAD, !response.body.isEmpty {
+      let body = ByteBuffer(data: response.body)
+      channel.write(HTTPServerResponsePart.body(.byteBuffer(body)), promise: nil)
+    }
     let handler = NIOLoopBound(self, eventLoop: channel.eventLoop)
     channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { result in
       guard case .success = result else { return channel.close(promise: nil) }

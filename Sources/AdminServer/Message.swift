@@ -10,8 +10,13 @@ struct Request: Sendable {
   let path: [String]
   /// The query's fields; the last of equals counts.
   let query: [String: String]
+  /// What stands in the path where its route has braces.
+  var parameters: [String] = []
   /// Whether comma-separated values are asked for.
   let acceptsCSV: Bool
+  let conditions: Conditions
+  /// nil where it is not said.
+  private let contentType: String?
   let body: Data
 
   init(head: HTTPRequestHead, body: Data) {
@@ -25,10 +30,19 @@ struct Request: Sendable {
     }
     self.query = query
     acceptsCSV = head.headers["Accept"].contains { $0.contains("text/csv") }
+    conditions = Conditions(head.headers)
+    contentType = head.headers.first(name: "Content-Type")
     self.body = body
   }
 
-  var isJSON: Bool { (try? JSONSerialization.jsonObject(with: body)) != nil }
+  /// Whether the body may be JSON by what the request says of it.
+  var isJSON: Bool {
+    guard let contentType else { return true }
+    let type = contentType.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
+    return type == "application/json"
+  }
+
+  var hasJSONBody: Bool { (try? JSONSerialization.jsonObject(with: body)) != nil }
 
   private static func decoded(_ text: Substring) -> String {
     text.removingPercentEncoding ?? String(text)
@@ -37,67 +51,84 @@ struct Request: Sendable {
 
 /// A whole answer.
 struct Response: Sendable {
-  let status: HTTPResponseStatus
-  let contentType: String
-  /// What the header field `Martinet-Next` says; nil for none.
-  var next: UInt64?
-  let body: Data
+  private(set) var status: HTTPResponseStatus
+  private(set) var headers: HTTPHeaders
+  private(set) var body: Data
+  private var tag: EntityTag?
+
+  private init(_ status: HTTPResponseStatus, type: String, _ body: Data) {
+    self.status = status
+    self.body = body
+    headers = ["Content-Type": type]
+  }
 
   init(_ status: HTTPResponseStatus = .ok, _ document: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    self.status = status
-    contentType = "application/json"
-    body = try encoder.encode(document) + Data("\n".utf8)
+    self.init(
+      status, type: "application/json", try encoder.encode(document) + Data("\n".utf8))
   }
 
+  init(_ text: String, type: String) { self.init(.ok, type: type, Data(text.utf8)) }
+
   /// Figures in Prometheus' text format.
-  init(metrics: String) {
-    status = .ok
-    contentType = MetricsText.contentType
-    body = Data(metrics.utf8)
-  }
+  init(metrics: String) { self.init(metrics, type: MetricsText.contentType) }
 
   /// Rows of comma-separated values.
   init(csv rows: [UInt8], next: UInt64? = nil) {
-    status = .ok
-    contentType = "text/csv; header=absent"
-    self.next = next
-    body = Data(rows)
+    self.init(.ok, type: "text/csv; header=absent", Data(rows))
+    if let next { headers.add(name: "Martinet-Next", value: String(next)) }
   }
 
   /// A page of connections.
   init(_ page: ConnectionPageReport) {
-    status = .ok
-    contentType = "application/json"
     var octets = Array("{\"connections\":[".utf8)
     for (index, connection) in page.connections.enumerated() {
       if index > 0 { octets += ",".utf8 }
       octets += connection.json
     }
-    octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}\n".utf8
-    body = Data(octets)
+    octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}
+".utf8
+    self.init(.ok, type: "application/json", Data(octets))
   }
 
   /// Done, and nothing to say.
-  static let done = Response(.noContent)
+  static let done = Response(.noContent, headers: [:])
 
-  private init(_ status: HTTPResponseStatus) {
+  private init(_ status: HTTPResponseStatus, headers: HTTPHeaders) {
     self.status = status
-    contentType = "application/json"
+    self.headers = headers
     body = Data()
   }
 
   /// A problem document, RFC 9457.
   init(_ problem: Problem) {
     let document = try? JSONEncoder().encode(problem)
-    status = HTTPResponseStatus(statusCode: problem.status)
-    contentType = "application/problem+json"
-    body = document ?? Data("{}".utf8)
+    self.init(
+      HTTPResponseStatus(statusCode: problem.status), type: "application/problem+json",
+      document ?? Data("{}".utf8))
   }
 
-  init(_ status: HTTPResponseStatus, _ detail: String) {
+  init(_ status: HTTPResponseStatus, _ detail: String, _ headers: HTTPHeaders = [:]) {
     self.init(Problem(status, detail))
+    self.headers.add(contentsOf: headers)
+  }
+
+  /// The same with an entity tag.
+  ///
+  /// - Parameter revision: of what can be changed of it; nil for nothing.
+  func tagged(_ revision: Int?) -> Response {
+    var response = self
+    let tag = EntityTag(revision: revision, content: body)
+    response.tag = tag
+    response.headers.add(name: "ETag", value: tag.description)
+    return response
+  }
+
+  /// 304 in its place, where the client has it already.
+  func unless(_ conditions: Conditions) -> Response {
+    guard let tag, conditions.isUnmodified(tag) else { return self }
+    return Response(.notModified, headers: ["ETag": tag.description])
   }
 }
 

@@ -8,46 +8,63 @@ extension Routes {
   /// At most a day: who has not confirmed by then is not watching.
   private static let longestTrialSeconds: UInt32 = 86_400
 
-  /// `path` follows `configuration/`.
-  func configuration(_ request: Request, _ path: ArraySlice<String>) async throws -> Response {
-    guard ["reload", "confirm", "save"].contains(path.first), path.count == 1 else {
-      throw notFound
-    }
-    guard request.method == .POST else { throw notAllowed }
-    guard let configuration = runningConfiguration else {
-      throw Problem(
-        .conflict, "this director has no configuration file: start it with `--config FILE`")
-    }
-    do {
-      switch path.first {
-      case "reload": return try await reload(configuration, decode(request))
-      case "confirm":
-        try await configuration.confirm()
-        return .done
-      default:
-        let changes = try await configuration.save()
-        return try Response(.ok, SaveReport(changes: changes.map(ChangeReport.init)))
-      }
-    } catch let error as ReloadError {
-      throw Problem(error)
-    }
+  func configuration(_ request: Request) async throws -> Response {
+    let revision = await director.revision(of: .everything)
+    let text = try await file().present().yaml
+    return Response(text, type: "application/yaml").tagged(revision)
   }
 
-  private func reload(
-    _ configuration: RunningConfiguration, _ body: ReloadRequest
-  ) async throws -> Response {
+  func reload(_ request: Request) async throws -> Response {
+    let configuration = try file()
+    let body: ReloadRequest = try decode(request)
     if let seconds = body.confirmSeconds {
       guard (1...Self.longestTrialSeconds).contains(seconds) else {
         throw Problem(
           .badRequest, "confirmSeconds is out of range: give 1 to \(Self.longestTrialSeconds)")
       }
     }
-    let plan =
-      body.isPlan == true
-      ? try await configuration.plan()
-      : try await configuration.reload(
-        force: body.force ?? false, trialSeconds: body.confirmSeconds)
-    return try Response(.ok, ReloadReport(plan))
+    try await director.change(.everything, if: request.conditions) { _ in }
+    return try await orProblem {
+      let plan =
+        body.isPlan == true
+        ? try await configuration.plan()
+        : try await configuration.reload(
+          force: body.force ?? false, trialSeconds: body.confirmSeconds)
+      return try Response(.ok, ReloadReport(plan))
+    }
+  }
+
+  func confirm(_ request: Request) async throws -> Response {
+    let configuration = try file()
+    return try await orProblem {
+      try await configuration.confirm()
+      return .done
+    }
+  }
+
+  func save(_ request: Request) async throws -> Response {
+    let configuration = try file()
+    try await director.change(.everything, if: request.conditions) { _ in }
+    return try await orProblem {
+      let changes = try await configuration.save()
+      return try Response(.ok, SaveReport(changes: changes.map(ChangeReport.init)))
+    }
+  }
+
+  private func file() throws -> RunningConfiguration {
+    guard let runningConfiguration else {
+      throw Problem(
+        .conflict, "this director has no configuration file: start it with `--config FILE`")
+    }
+    return runningConfiguration
+  }
+
+  private func orProblem(_ answer: () async throws -> Response) async throws -> Response {
+    do {
+      return try await answer()
+    } catch let error as ReloadError {
+      throw Problem(error)
+    }
   }
 }
 

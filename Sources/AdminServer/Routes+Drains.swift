@@ -9,47 +9,49 @@ extension Routes {
   /// At most 31 days.
   private static let longestDeadlineSeconds: UInt32 = 31 * 86_400
 
-  /// `path` follows `drains`.
-  func drains(_ request: Request, _ path: ArraySlice<String>) async throws -> Response {
-    let words = Array(path)
-    switch (request.method, words.count) {
-    case (.GET, 0): return try await drainList(.ok)
-    case (.POST, 0):
-      let body: DrainRequest = try decode(request)
-      if let seconds = body.deadlineSeconds {
-        guard (1...Self.longestDeadlineSeconds).contains(seconds) else {
-          throw Problem(
-            .badRequest,
-            "deadlineSeconds is out of range: give 1 to \(Self.longestDeadlineSeconds)")
-        }
-      } else if body.then ?? .keep != .keep {
-        throw Problem(.badRequest, "`then` happens at the deadline: give deadlineSeconds")
+  func drains(_ request: Request) async throws -> Response { try await drainList(.ok) }
+
+  func drain(_ request: Request) async throws -> Response {
+    let body: DrainRequest = try decode(request)
+    if let seconds = body.deadlineSeconds {
+      guard (1...Self.longestDeadlineSeconds).contains(seconds) else {
+        throw Problem(
+          .badRequest, "deadlineSeconds is out of range: give 1 to \(Self.longestDeadlineSeconds)")
       }
-      try await director.drain(
+    } else if body.then ?? .keep != .keep {
+      throw Problem(.badRequest, "`then` happens at the deadline: give deadlineSeconds")
+    }
+    try await director.change(.drains, if: request.conditions) {
+      try $0.drain(
         body.address, in: body.service, deadline: body.deadlineSeconds.map { .seconds($0) },
         end: body.then ?? .keep)
-      try await director.settle()
-      return try await drainList(.created) { report in
-        report.realServer.address == body.address
-          && (body.service.map { report.service == $0 } ?? true)
-      }
-    case (.DELETE, 1), (.DELETE, 4):
-      let key = VirtualServiceKey(path: Array(words.dropFirst()))
-      guard !words[0].utf8.contains(0), let address = IPAddress(words[0]),
-        words.count == 1 || key != nil
-      else { throw notFound }
-      try await director.cancelDrain(of: address, in: key)
-      try await director.settle()
-      return .done
-    case (_, 0), (_, 1), (_, 4): throw notAllowed
-    default: throw notFound
     }
+    try await director.settle()
+    return try await drainList(.created) { report in
+      report.realServer.address == body.address
+        && (body.service.map { report.service == $0 } ?? true)
+    }
+  }
+
+  func cancelDrain(_ request: Request) async throws -> Response {
+    let words = request.parameters
+    let key = VirtualServiceKey(path: Array(words.dropFirst()))
+    guard !words[0].utf8.contains(0), let address = IPAddress(words[0]),
+      words.count == 1 || key != nil
+    else { throw notFound }
+    try await director.change(.drains, if: request.conditions) {
+      try $0.cancelDrain(of: address, in: key)
+    }
+    try await director.settle()
+    return .done
   }
 
   private func drainList(
     _ status: HTTPResponseStatus, _ isMeant: (DrainReport) -> Bool = { _ in true }
   ) async throws -> Response {
-    try Response(status, await director.drains().map(DrainReport.init).filter(isMeant))
+    let revision = await director.revision(of: .drains)
+    return try Response(status, await director.drains().map(DrainReport.init).filter(isMeant))
+      .tagged(revision)
   }
 }
 

@@ -60,27 +60,46 @@ struct RawClient: ~Copyable {
     }
   }
 
-  /// The status of an HTTP answer and its content.
-  func answer() -> (status: Int, content: Data)? {
+  struct Answer {
+    let status: Int
+    /// By their names in lower case.
+    let headers: [String: String]
+    let content: Data
+
+    var text: String { String(decoding: content, as: UTF8.self) }
+  }
+
+  /// A whole HTTP answer.
+  func answer() -> Answer? {
     guard let answer = readToEnd(), let end = answer.range(of: Data("\r\n\r\n".utf8)) else {
       return nil
     }
     let line = String(decoding: answer[..<end.lowerBound], as: UTF8.self).split(separator: " ")
     guard line.count > 1, let status = Int(line[1]) else { return nil }
-    return (status, Data(answer[end.upperBound...]))
+    let fields = String(decoding: answer[..<end.lowerBound], as: UTF8.self)
+      .split(separator: "\r\n").dropFirst().compactMap { field -> (String, String)? in
+        let pair = field.split(separator: ":", maxSplits: 1)
+        return pair.count == 2 ? (pair[0].lowercased(), String(pair[1].dropFirst())) : nil
+      }
+    return Answer(
+      status: status, headers: Dictionary(fields) { $1 }, content: Data(answer[end.upperBound...]))
   }
 
   static func request(
-    _ method: String, _ target: String, body: String = "", at path: String
-  ) -> (status: Int, content: Data)? {
+    _ method: String, _ target: String, body: String = "", fields: [String: String] = [:],
+    at path: String
+  ) -> Answer? {
     guard let client = RawClient(at: path) else { return nil }
+    let lines = fields.map { "\($0): \($1)\r\n" }.joined()
     client.send(
-      "\(method) \(target) HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
-        .utf8)
+      """
+      \(method) \(target) HTTP/1.1\r\nHost: x\r\n\(lines)\
+      Content-Length: \(body.utf8.count)\r\n\r\n\(body)
+      """.utf8)
     return client.answer()
   }
 
-  static func get(_ target: String, at path: String) -> (status: Int, content: Data)? {
+  static func get(_ target: String, at path: String) -> Answer? {
     request("GET", target, at: path)
   }
 }

@@ -9,19 +9,28 @@ import Testing
 
 /// The HTTP interface by itself.
 @Suite struct RoutesTests {
-  /// Requests in order, with the status and a part of what each is answered.
+  /// Requests in order, with the status and a part of what each is answered; all as the OpenAPI
+  /// document says.
   private func expect(_ steps: [(String, body: String, status: Int, part: String)]) async throws {
     try await AdminDesk.serve { desk in
       let path = desk.socketPath
+      var answers: [APIAnswer] = []
       for step in steps {
         let words = step.0.split(separator: " ").map(String.init)
         let answer = await onThread {
           RawClient.request(words[0], words[1], body: step.body, at: path)
         }
-        let text = answer.map { String(decoding: $0.content, as: UTF8.self) }
+        let text = answer?.text
         #expect(answer?.status == step.status, "\(step.0): \(text ?? "nothing")")
         #expect(text?.contains(step.part) == true || step.part.isEmpty, "\(step.0): \(text ?? "")")
+        answers.append(
+          APIAnswer(
+            method: words[0], target: words[1], request: step.body, status: answer?.status ?? 0,
+            type: answer?.headers["content-type"] ?? "", content: text ?? ""))
       }
+      let document = await onThread { RawClient.get("/v1/openapi.json", at: path)?.text ?? "" }
+      let verdict = try AnswerValidator.verdict(on: answers, by: document)
+      #expect(verdict.complaints == [])
     }
   }
 

@@ -139,6 +139,8 @@ public struct CommandsReport: Hashable, Sendable, Codable {
 
 /// Why a request was refused: a problem document of RFC 9457.
 public struct Problem: Error, Hashable, Sendable, Codable {
+  /// Says no more than `status` and `detail` do.
+  public var type = "about:blank"
   /// The HTTP status code.
   public var status: Int
   /// The status in words.

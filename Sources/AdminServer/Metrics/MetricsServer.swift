@@ -32,8 +32,9 @@ public struct MetricsServer: Service {
       guard request.path == ["metrics"] else {
         return Response(.notFound, "there is no such path: ask for /metrics")
       }
-      guard request.method == .GET else {
-        return Response(.methodNotAllowed, "figures can only be read: use GET")
+      guard request.method == .GET || request.method == .HEAD else {
+        return Response(
+          .methodNotAllowed, "figures can only be read: use GET", ["Allow": "GET, HEAD"])
       }
       return Response(metrics: await director.metrics())
     }

@@ -113,7 +113,7 @@ public actor RunningConfiguration {
   }
 
   /// What the director does, as a file would say it.
-  private func present() async -> SiteConfiguration {
+  public func present() async -> SiteConfiguration {
     var site = loaded
     (site.tables, site.timeouts) = await director.site()
     site.marks = await director.marks.sorted { $0.key < $1.key }.map {

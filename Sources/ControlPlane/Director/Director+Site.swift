@@ -49,15 +49,17 @@ extension Director {
 
   /// The desired state as a configuration has it, in the order of addition.
   func site() -> (tables: [SiteConfiguration.ServiceTable], timeouts: TimeoutConfiguration) {
-    let tables = services.values.sorted { $0.sequence < $1.sequence }.map { service in
-      SiteConfiguration.ServiceTable(
-        service: service.configuration, health: service.health,
-        realServers: service.realServers.values.filter { !$0.isSorryServer }.sorted {
-          $0.sequence < $1.sequence
-        }
-        .map(\.configuration))
-    }
+    let tables = services.values.sorted { $0.sequence < $1.sequence }.map(table)
     return (tables, timeoutConfiguration)
+  }
+
+  func table(of service: Service) -> SiteConfiguration.ServiceTable {
+    SiteConfiguration.ServiceTable(
+      service: service.configuration, health: service.health,
+      realServers: service.realServers.values.filter { !$0.isSorryServer }.sorted {
+        $0.sequence < $1.sequence
+      }
+      .map(\.configuration))
   }
 
   /// Live connections of the real servers that `changes` remove.
