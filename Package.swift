@@ -35,7 +35,7 @@ let package = Package(
     .systemLibrary(
       name: "CNetlink", pkgConfig: "libnl-route-3.0",
       providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
-    // OpenSSL, for checks over HTTPS.
+    // OpenSSL, for checks and the API over HTTPS.
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     // epoll and its like: what health checks need and Glibc's module leaves out.
     .target(name: "CProbe"),
@@ -49,11 +49,11 @@ let package = Package(
       ]),
     // Request and response types; ipvsadm's grammar and text; shared by server and client.
     .target(name: "AdminAPI", dependencies: ["DataPlane"]),
-    // HTTP and JSON over a Unix socket.
+    // HTTP and JSON over a Unix socket, and over TCP where asked for.
     .target(
       name: "AdminServer",
       dependencies: [
-        "AdminAPI", "ControlPlane",
+        "AdminAPI", "ControlPlane", "COpenSSL",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOFoundationCompat", package: "swift-nio"),

@@ -10,6 +10,7 @@ final class ClientHandler: ChannelInboundHandler {
   typealias OutboundOut = HTTPServerResponsePart
 
   private let respond: @Sendable (Request) async -> Response
+  private let authorize: @Sendable (HTTPRequestHead) -> Response?
   private let limits: ClientLimits
   private let refusal: Response?
   private var head: HTTPRequestHead?
@@ -22,10 +23,12 @@ final class ClientHandler: ChannelInboundHandler {
 
   /// `refusal` answers before anything is read.
   init(
-    respond: @escaping @Sendable (Request) async -> Response, limits: ClientLimits,
+    respond: @escaping @Sendable (Request) async -> Response,
+    authorize: @escaping @Sendable (HTTPRequestHead) -> Response?, limits: ClientLimits,
     refusal: Response?
   ) {
     self.respond = respond
+    self.authorize = authorize
     self.limits = limits
     self.refusal = refusal
   }
@@ -50,6 +53,7 @@ final class ClientHandler: ChannelInboundHandler {
     switch unwrapInboundIn(data) {
     case .head(let head):
       self.head = head
+      if let refusal = authorize(head) { return refuse(refusal, context) }
     case .body(var part):
       body.writeBuffer(&part)
       guard body.readableBytes <= limits.bodyBytes else {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ControlPlane
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -27,6 +28,10 @@ struct HTTPListener: Sendable {
   var admit: @Sendable (any Channel) -> EventLoopFuture<Response?> = {
     $0.eventLoop.makeSucceededFuture(nil)
   }
+  /// Why a request is refused by its head; nil for one that is welcome.
+  var authorize: @Sendable (HTTPRequestHead) -> Response? = { _ in nil }
+  /// Puts what is below HTTP into a connection.
+  var prepare: @Sendable (any Channel) throws -> Void = { _ in }
 
   /// What those who are being served get to be served: the director answers sooner.
   private static let drainTime = Duration.seconds(3)
@@ -58,6 +63,23 @@ struct HTTPListener: Sendable {
     try? await group.shutdownGracefully()
   }
 
+  /// The same on TCP. Throws `ListeningError` where the address cannot be had.
+  ///
+  /// - Parameter purpose: what it is for, in one word.
+  func serve(at endpoint: TCPEndpoint, for purpose: String, opened: () -> Void) async throws {
+    try await serve(
+      { bootstrap in
+        do {
+          let address = try SocketAddress(
+            ipAddress: endpoint.address.description, port: Int(endpoint.port.rawValue))
+          return try await bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(to: address).get()
+        } catch {
+          throw ListeningError(purpose: purpose, endpoint: endpoint, cause: "\(error)")
+        }
+      }, opened: opened)
+  }
+
   private func bootstrap(
     _ group: MultiThreadedEventLoopGroup, _ connections: ConnectionCount
   ) -> ServerBootstrap {
@@ -66,11 +88,12 @@ struct HTTPListener: Sendable {
       .childChannelInitializer { channel in
         let count = connections.open(until: channel.closeFuture)
         return admit(channel).flatMapThrowing { refusal in
+          try prepare(channel)
           try channel.pipeline.syncOperations.configureHTTPServerPipeline(
             withPipeliningAssistance: false, withErrorHandling: false)
           try channel.pipeline.syncOperations.addHandler(
             ClientHandler(
-              respond: respond, limits: limits,
+              respond: respond, authorize: authorize, limits: limits,
               refusal: count > limits.connections ? tooMany : refusal))
         }
       }
@@ -79,6 +102,19 @@ struct HTTPListener: Sendable {
   private var tooMany: Response {
     Response(
       .serviceUnavailable, "\(limits.connections) clients are being served already: try again")
+  }
+}
+
+/// An address on TCP cannot be had.
+public struct ListeningError: Error, Sendable, CustomStringConvertible {
+  /// `metrics` or `api`.
+  let purpose: String
+  let endpoint: TCPEndpoint
+  let cause: String
+
+  public var description: String {
+    "\(purpose) address \(endpoint): cannot listen: \(cause): give one of this machine's "
+      + "addresses and a free port"
   }
 }
 

@@ -87,8 +87,7 @@ struct Response: Sendable {
       if index > 0 { octets += ",".utf8 }
       octets += connection.json
     }
-    octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}
-".utf8
+    octets += "]\(page.next.map { ",\"next\":\($0)" } ?? "")}\n".utf8
     self.init(.ok, type: "application/json", Data(octets))
   }
 
@@ -103,7 +102,9 @@ struct Response: Sendable {
 
   /// A problem document, RFC 9457.
   init(_ problem: Problem) {
-    let document = try? JSONEncoder().encode(problem)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let document = try? encoder.encode(problem)
     self.init(
       HTTPResponseStatus(statusCode: problem.status), type: "application/problem+json",
       document ?? Data("{}".utf8))

@@ -71,7 +71,7 @@ extension Routes {
 extension Problem {
   fileprivate init(_ error: ReloadError) {
     switch error {
-    case .file, .refused: self.init(.unprocessableEntity, error.description)
+    case .file, .refused, .credentials: self.init(.unprocessableEntity, error.description)
     case .wouldUndo, .needsRestart, .awaitsConfirmation, .nothingToConfirm, .editedMeanwhile:
       self.init(.conflict, error.description)
     }

@@ -42,7 +42,7 @@ struct RunCommand: AsyncParsableCommand {
   var control: String?
 
   @Option(help: "Serve /metrics for Prometheus at this address and port, such as 127.0.0.1:9749.")
-  var metrics: MetricsEndpoint?
+  var metrics: TCPEndpoint?
 
   @Flag(help: "Never let workers sleep: less latency, a CPU each.")
   var busyPoll = false
@@ -71,8 +71,10 @@ struct RunCommand: AsyncParsableCommand {
       throw Refusal.data(error.description).said()
     } catch let error as ControlSocketError {
       throw Refusal.cannotCreate("\(error)").said()
-    } catch let error as MetricsServerError {
+    } catch let error as ListeningError {
       throw Refusal.unavailable("\(error)").said()
+    } catch let error as APICredentialsError {
+      throw Refusal.data("\(error)").said()
     } catch {
       throw Refusal.system("\(error)").said()
     }
@@ -85,6 +87,7 @@ struct RunCommand: AsyncParsableCommand {
     _ site: SiteConfiguration, _ file: ConfigurationFile?, _ loaded: SiteConfiguration?,
     _ logger: Logger
   ) async throws {
+    let credentials = try site.api.map(APICredentials.init)
     let workers = try WorkerGroup(site.workers)
     defer { workers.stop() }
     let neighbors = try KernelNeighbors(
@@ -101,14 +104,15 @@ struct RunCommand: AsyncParsableCommand {
       plane: workers, neighbors: neighbors, checks: checks, logger: logger)
     let manager = ManagedService(
       director: director, interface: site.port.interface, logger: logger,
-      parts: site.metrics == nil ? 2 : 3)
+      parts: 2 + (site.metrics == nil ? 0 : 1) + (site.api == nil ? 0 : 1))
     try await director.apply(site)
     try workers.start()
     logger.info("forwarding", metadata: workers.interface.metadata)
     var configuration: RunningConfiguration?
     if let file, let loaded {
       configuration = RunningConfiguration(
-        file: file, loaded: loaded, director: director, logger: logger)
+        file: file, loaded: loaded, director: director, logger: logger,
+        renew: { try credentials?.renew() ?? {} })
     }
     var services: [any Service] = [
       DirectorService(director: director, settled: manager.partIsReady),
@@ -120,6 +124,12 @@ struct RunCommand: AsyncParsableCommand {
     ]
     if let owner {
       services.append(VirtualAddressService(owner: owner, director: director))
+    }
+    if let endpoint = site.api, let credentials {
+      services.append(
+        APIServer(
+          director: director, configuration: configuration, owner: owner, endpoint: endpoint,
+          credentials: credentials, logger: logger, opened: manager.partIsReady))
     }
     if let endpoint = site.metrics {
       services.append(
@@ -213,7 +223,7 @@ private struct HangupService: Service {
 
 extension XDPMode: ExpressibleByArgument {}
 
-extension MetricsEndpoint: ExpressibleByArgument {
+extension TCPEndpoint: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
 

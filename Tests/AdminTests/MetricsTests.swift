@@ -55,7 +55,7 @@ import Testing
     ("localhost:80", "refused"), ("1.2.3.4\0:80", "refused"), ("", "refused"),
   ])
   func endpoints(text: String, expected: String?) {
-    #expect((MetricsEndpoint(text)?.description ?? "refused") == expected ?? text)
+    #expect((TCPEndpoint(text)?.description ?? "refused") == expected ?? text)
   }
 
   /// What the operator's table says is what Prometheus gets, over the control socket too.

@@ -10,9 +10,12 @@ public struct APIAnswer: Codable, Sendable {
   /// The header field Content-Type; empty without one.
   public var type: String
   public var content: String
+  /// The status line and the header fields.
+  public var head: String
 
   public init(
-    method: String, target: String, request: String, status: Int, type: String, content: String
+    method: String, target: String, request: String, status: Int, type: String, content: String,
+    head: String = ""
   ) {
     self.method = method
     self.target = target
@@ -20,6 +23,7 @@ public struct APIAnswer: Codable, Sendable {
     self.status = status
     self.type = type
     self.content = content
+    self.head = head
   }
 }
 

@@ -6,7 +6,7 @@ extension Checks {
     "DataPlane": ["CXDP", "CDirectorABI", "CMachine"],
     "ControlPlane": ["DataPlane", "CNetlink", "COpenSSL", "CProbe"],
     "AdminAPI": ["DataPlane"],
-    "AdminServer": ["AdminAPI", "ControlPlane", "DataPlane"],
+    "AdminServer": ["AdminAPI", "ControlPlane", "DataPlane", "COpenSSL"],
     "martinet": ["AdminServer", "AdminAPI", "ControlPlane", "DataPlane"],
   ]
   private static let allModules =

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import ControlPlane
 import Logging
-import NIOCore
 import NIOHTTP1
-import NIOPosix
 import ServiceLifecycle
 
 /// `/metrics` for Prometheus on TCP, without a password: it tells figures and takes no command.
 public struct MetricsServer: Service {
   private let director: Director
-  private let endpoint: MetricsEndpoint
+  private let endpoint: TCPEndpoint
   private let logger: Logger
   private let opened: @Sendable () -> Void
 
   /// - Parameter opened: called once, when it can be asked.
   public init(
-    director: Director, endpoint: MetricsEndpoint, logger: Logger,
+    director: Director, endpoint: TCPEndpoint, logger: Logger,
     opened: @escaping @Sendable () -> Void = {}
   ) {
     self.director = director
@@ -24,10 +22,10 @@ public struct MetricsServer: Service {
     self.opened = opened
   }
 
-  /// Serves until graceful shutdown or cancellation. Throws `MetricsServerError` where the address
+  /// Serves until graceful shutdown or cancellation. Throws `ListeningError` where the address
   /// cannot be had.
   public func run() async throws {
-    let (director, endpoint) = (director, endpoint)
+    let director = director
     let listener = HTTPListener(limits: ClientLimits()) { request in
       guard request.path == ["metrics"] else {
         return Response(.notFound, "there is no such path: ask for /metrics")
@@ -38,35 +36,9 @@ public struct MetricsServer: Service {
       }
       return Response(metrics: await director.metrics())
     }
-    try await listener.serve { bootstrap in
-      do {
-        return try await bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-          .bind(to: endpoint.socketAddress).get()
-      } catch {
-        throw MetricsServerError(endpoint: endpoint, cause: "\(error)")
-      }
-    } opened: {
+    try await listener.serve(at: endpoint, for: "metrics") {
       logger.info("metrics are open", metadata: ["address": "\(endpoint)"])
       opened()
-    }
-  }
-}
-
-/// The address of the metrics cannot be had.
-public struct MetricsServerError: Error, Sendable, CustomStringConvertible {
-  public let endpoint: MetricsEndpoint
-  let cause: String
-
-  public var description: String {
-    "metrics address \(endpoint): cannot listen: \(cause): give one of this machine's addresses "
-      + "and a free port"
-  }
-}
-
-extension MetricsEndpoint {
-  fileprivate var socketAddress: SocketAddress {
-    get throws {
-      try SocketAddress(ipAddress: address.description, port: Int(port.rawValue))
     }
   }
 }

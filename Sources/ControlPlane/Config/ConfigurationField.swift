@@ -64,10 +64,10 @@ extension ConfigurationField<IPAddress> {
     parse: { text in text.utf8.contains(0) ? nil : IPAddress(text) }, text: { $0.description })
 }
 
-extension ConfigurationField<MetricsEndpoint> {
-  static let metricsEndpoint = Self(
+extension ConfigurationField<TCPEndpoint> {
+  static let endpoint = Self(
     expected: "an address with a port such as 127.0.0.1:9749 or [::1]:9749",
-    parse: { MetricsEndpoint($0) }, text: { $0.description })
+    parse: { TCPEndpoint($0) }, text: { $0.description })
 }
 
 extension ConfigurationField<Port> {

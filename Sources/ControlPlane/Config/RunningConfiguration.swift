@@ -13,6 +13,8 @@ public actor RunningConfiguration {
   /// What the file said when it was read or written last.
   private var loaded: SiteConfiguration
   private var trial: Trial?
+  /// Reads what the file names, and returns what puts that in effect.
+  private let renew: @Sendable () throws -> @Sendable () -> Void
 
   /// A reload that goes unless it is confirmed.
   private struct Trial {
@@ -21,14 +23,19 @@ public actor RunningConfiguration {
     var expiry: Task<Void, Never>
   }
 
-  /// - Parameter loaded: what `file` said when `director` was started with it.
+  /// - Parameters:
+  ///   - loaded: what `file` said when `director` was started with it.
+  ///   - renew: reads anew at a reload what else the director uses, or throws why it cannot; what
+  ///     it returns is called once all the rest is in effect.
   public init(
-    file: ConfigurationFile, loaded: SiteConfiguration, director: Director, logger: Logger
+    file: ConfigurationFile, loaded: SiteConfiguration, director: Director, logger: Logger,
+    renew: @escaping @Sendable () throws -> @Sendable () -> Void = { {} }
   ) {
     self.file = file
     self.loaded = loaded
     self.director = director
     self.logger = logger
+    self.renew = renew
   }
 
   /// What `reload` would do now.
@@ -51,8 +58,10 @@ public actor RunningConfiguration {
     let plan = try await plan(for: site)
     guard force || plan.undone.isEmpty else { throw .wouldUndo(plan.undone) }
     guard plan.needsRestart.isEmpty else { throw .needsRestart(plan.needsRestart) }
+    let renewed = try renewal()
     let before = await present()
     try await apply(site)
+    renewed()
     if let trialSeconds {
       trial = Trial(
         before: before, loadedBefore: loaded, expiry: expiry(after: trialSeconds))
@@ -90,6 +99,14 @@ public actor RunningConfiguration {
       "configuration saved",
       metadata: ["file": "\(file.path)", "previous": "\(file.previousPath)"])
     return changes
+  }
+
+  private func renewal() throws(ReloadError) -> @Sendable () -> Void {
+    do {
+      return try renew()
+    } catch {
+      throw .credentials("\(error)")
+    }
   }
 
   private func read() throws(ReloadError) -> SiteConfiguration {
@@ -170,6 +187,7 @@ public struct ReloadPlan: Hashable, Sendable {
 public enum ReloadError: Error, Hashable, Sendable, CustomStringConvertible {
   case file(ConfigurationFileError)
   case refused(DirectorRefusals)
+  case credentials(String)
   case wouldUndo([SiteChange])
   case needsRestart([String])
   case awaitsConfirmation
@@ -181,6 +199,7 @@ public enum ReloadError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .file(let error): error.description
     case .refused(let refusals): refusals.description
+    case .credentials(let sentence): sentence
     case .wouldUndo(let changes):
       "this would undo what was changed at run time and is not in the file: "
         + changes.map { "\($0.object)" }.joined(separator: "; ")

@@ -46,7 +46,8 @@ extension SiteConfiguration {
       form.field("busy-poll", .flag, &busyPoll)
     }
     form.field("control", .socketPath, &control)
-    form.field("metrics", .metricsEndpoint, &metrics)
+    form.field("metrics", .endpoint, &metrics)
+    form.section("api", &api, new: .blank) { $1.visit(&$0) }
     form.field("announce", .flag, &announce)
     form.field("role", .oneOf, &role)
     form.field("notify", .command, &notify)

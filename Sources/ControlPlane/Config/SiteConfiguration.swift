@@ -9,7 +9,9 @@ public struct SiteConfiguration: Equatable, Sendable {
   /// The Unix socket that commands come in by; nil for the usual one.
   public var control: String?
   /// Where Prometheus finds the figures over TCP; nil for nowhere.
-  public var metrics: MetricsEndpoint?
+  public var metrics: TCPEndpoint?
+  /// Where the API is to be had over TCP; nil for nowhere.
+  public var api: APIEndpoint?
   /// Whether the VIPs are put on the interface and made known to the LAN.
   public var announce = false
   /// Whose they are from the start, where they are announced.

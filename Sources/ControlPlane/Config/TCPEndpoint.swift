@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
 
-/// Where Prometheus finds the figures: `127.0.0.1:9749`, `[::1]:9749`.
-public struct MetricsEndpoint: Hashable, Sendable, CustomStringConvertible {
+/// An address and a port to listen on: `127.0.0.1:9749`, `[::1]:9749`.
+public struct TCPEndpoint: Hashable, Sendable, CustomStringConvertible {
   public var address: IPAddress
   public var port: Port
+
+  init(address: IPAddress, port: Port) {
+    self.address = address
+    self.port = port
+  }
 
   /// nil where the text is no address with a port.
   public init?(_ text: String) {
@@ -19,6 +24,14 @@ public struct MetricsEndpoint: Hashable, Sendable, CustomStringConvertible {
     if case .v4 = address, isBracketed { return nil }
     self.address = address
     self.port = Port(port)
+  }
+
+  /// Of 127.0.0.0/8 or ::1.
+  var isLoopback: Bool {
+    switch address {
+    case .v4(let address): address.rawValue >> 24 == 127
+    case .v6(let address): (address.high, address.low) == (0, 1)
+    }
   }
 
   public var description: String {
