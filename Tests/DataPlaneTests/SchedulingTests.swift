@@ -114,6 +114,19 @@ import Testing
     #expect(open(desk, 3, from: 2000) == [3, 1, 2])
   }
 
+  /// `ip_vs_wrr_dest_changed` lowers the current weight to the heaviest and leaves it there when
+  /// that grows again; a queue that takes both changes up as one has nothing to lower.
+  @Test(arguments: [(false, [1, 2, 1] as [UInt8]), (true, [1, 1, 2])])
+  func weightedRoundRobinTakesChangesTogetherAsOne(areTogether: Bool, next: [UInt8]) throws {
+    let desk = try ForwarderDesk()
+    let list = [SnapshotSpecification.RealServer.number(1, weight: 2), .number(2)]
+    try desk.adopt(site(.wrr, list))
+    #expect(open(desk, 3) == [1, 2, 1], "the last one at the current weight 2")
+    if !areTogether { try desk.adopt(site(.wrr, [.number(1), .number(2)], revision: 2)) }
+    try desk.adopt(site(.wrr, list, revision: 3))
+    #expect(open(desk, 3, from: 2000) == next)
+  }
+
   /// Every list of up to four weights 0…3: after whole rounds, shares equal weights.
   @Test func sharesEqualWeights() throws {
     for code in 1..<256 {

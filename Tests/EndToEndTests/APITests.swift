@@ -16,6 +16,7 @@ extension EndToEnd {
       """
       interface: {name: lan0, copy-mode: copy}
       announce: true
+      capacity: {ipv4-connections: 1024, ipv6-connections: 1024, persistent-clients: 1024}
       api: {listen: "\(endpoint)", certificate: \(secrets.certificate), key: \(secrets.key),
         token-file: \(secrets.token)}
       marks: [{mark: 1, match: [{vip: 192.168.1.148, protocol: tcp, ports: 80-90}]}]

@@ -83,7 +83,7 @@ enum Deviation: String, CaseIterable {
     "as many templates as memory holds": "PersistenceTests.aFullTableIsCountedAndForwardingGoesOn",
     "one `rr` or `wrr` cursor per service": "SchedulingTests.eachWorkerGoesRoundByItself",
     "`wrr`'s current weight follows each change of the list":
-      "SchedulingTests.weightedRoundRobinStartsFromTheHeadAfterAChange",
+      "SchedulingTests.weightedRoundRobinTakesChangesTogetherAsOne",
     "takes for `-f` what netfilter marked": "WideTests.manyPorts",
     "counts an expired connection no more at once": "ConnectionTests.theSweepFreesWhatHasExpired",
     """

@@ -132,7 +132,8 @@ extension Oracle {
       try pair.agree(packet(2, to: 81), on: 151)
       let again = try seconds(of: 81)
       #expect(again.count == 2 && again[0] > 50, "\(Deviation.outlivedTemplate): \(again)")
-      #expect(again[1] <= 2, "\(again)")
+      // Of a timeout this short no more shows: the sweep keeps a template for 60 s too.
+      #expect(again[1] <= 60, "\(again)")
 
       // -x below what is there already.
       try pair.ipvsadm("-A \(Self.web) -s rr")

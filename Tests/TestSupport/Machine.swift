@@ -10,6 +10,10 @@ public final class Machine: Sendable {
   public init(_ name: String) throws {
     self.name = name
     namespace = try NetworkNamespace()
+    // Nobody here has a double: while a link-local address looked for one, for a second or two, a
+    // router could ask for no neighbour. And what is sent again stays on its flow's queue, as with
+    // a NIC's hash; a socket of Linux would choose another hash (tcp_write_timeout).
+    try run("sysctl -qew net.ipv6.conf.default.accept_dad=0 net.core.txrehash=0")
   }
 
   /// Runs a command, words separated by spaces, and returns its output; throws unless it exits
