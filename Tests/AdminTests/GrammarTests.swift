@@ -94,6 +94,34 @@ import Testing
     #expect(try parse("--version") == .version)
   }
 
+  /// ipvsadm(8): every option that has two names.
+  @Test func longNamesAreShortOnes() throws {
+    let lines = [
+      (
+        "--add-service --tcp-service 192.0.2.1:80 --scheduler sh --sched-flags sh-port "
+          + "--persistent 60 --netmask 255.255.255.0",
+        "-A -t 192.0.2.1:80 -s sh -b sh-port -p 60 -M 255.255.255.0"
+      ),
+      ("--edit-service --udp-service 192.0.2.1:53 --ops", "-E -u 192.0.2.1:53 -o"),
+      ("--delete-service --fwmark-service 7 --ipv6", "-D -f 7 -6"),
+      (
+        "--add-server --tcp-service 192.0.2.1:80 --real-server 192.0.2.2 --gatewaying --weight 2 "
+          + "--u-threshold 4 --l-threshold 3",
+        "-a -t 192.0.2.1:80 -r 192.0.2.2 -g -w 2 -x 4 -y 3"
+      ),
+      ("--edit-server -t 192.0.2.1:80 -r 192.0.2.2", "-e -t 192.0.2.1:80 -r 192.0.2.2"),
+      ("--delete-server -t 192.0.2.1:80 -r 192.0.2.2", "-d -t 192.0.2.1:80 -r 192.0.2.2"),
+      ("--clear", "-C"), ("--zero", "-Z"), ("--restore", "-R"), ("--save --numeric", "-S -n"),
+      ("--list --connection", "-L -c"), ("--list --exact", "-l -X"), ("--help", "-h"),
+      ("--version", "-v"),
+    ]
+    for (long, short) in lines { #expect(try parse(long) == parse(short), "\(long)") }
+    let words = Set(lines.flatMap { $0.0.split(separator: " ") })
+    // These are refused: `whatCannotBe`.
+    let both = Option.all.filter { $0.short != nil && !["masquerading", "ipip"].contains($0.long) }
+    for option in both { #expect(words.contains("--\(option.long)"), "\(option.long)") }
+  }
+
   /// inet_aton(3)'s short forms, as ipvsadm takes them.
   @Test(arguments: [("192.0.513:80", "192.0.2.1"), ("0x7f.1:80", "127.0.0.1")])
   func shortAddresses(text: String, address: String) throws {

@@ -114,8 +114,8 @@ struct LinearScheduler {
     list.contains { $0.isAvailable && active($0.index.rawValue) * 2 < UInt64($0.weight) }
   }
 
-  private func cost(_ word: UInt64) -> UInt64 {
-    let (active, inactive) = (word & 0xffff_ffff, word >> 32)
+  private func cost(_ word: UInt64) -> UInt128 {
+    let (active, inactive) = (UInt128(word & 0xffff_ffff), UInt128(word >> 32))
     return switch scheduler {
     case .sed, .nq: active + 1
     case .fo, .ovf: 1
@@ -124,8 +124,8 @@ struct LinearScheduler {
   }
 
   private func least(_ list: [RealServer], _ word: (UInt16) -> UInt64) -> UInt16? {
-    func weight(_ realServer: RealServer) -> UInt64 {
-      scheduler == .lc ? 1 : UInt64(realServer.weight)
+    func weight(_ realServer: RealServer) -> UInt128 {
+      scheduler == .lc ? 1 : UInt128(realServer.weight)
     }
     guard var least = list.first else { return nil }
     for other in list.dropFirst()
@@ -161,16 +161,17 @@ struct LinearScheduler {
   ) -> UInt16? {
     let sum = accepting.reduce(0) { $0 + UInt64($1.weight) }
     guard sum > 0 else { return nil }
-    func drawn(_ number: UInt64) -> RealServer? {
-      let seed = UInt64(client) << 32 | UInt64(port)
-      var lot = hashKey.hash(seed, UInt64(draws), number) % (sum + 1)
+    let left = hashKey.hash(UInt64(client) << 32 | UInt64(port), UInt64(draws), 0)
+    let right = hashKey.hash(left, UInt64(draws), 1)
+    func drawn(_ hash: UInt64) -> RealServer? {
+      var lot = hash % (sum + 1)
       for realServer in accepting {
         if lot <= UInt64(realServer.weight) { return realServer }
         lot -= UInt64(realServer.weight)
       }
       return nil
     }
-    guard let first = drawn(1), let second = drawn(2) else { return nil }
+    guard let first = drawn(left), let second = drawn(right) else { return nil }
     return least([first, second], word)
   }
 

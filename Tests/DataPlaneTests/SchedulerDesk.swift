@@ -10,7 +10,8 @@ final class SchedulerDesk {
   /// By real server index, as `ConnectionLoads` has them. Long lists must be told: `add`.
   let words = UnsafeMutablePointer<UInt64>.allocate(capacity: indices)
   private let overloads = UnsafeMutablePointer<UInt32>.allocate(capacity: indices)
-  private let peers = UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>.allocate(capacity: 1)
+  private let peers = UnsafeMutablePointer<UnsafeMutablePointer<UInt64>>.allocate(
+    capacity: ConnectionLoads.peerLimit)
   private let nodes = UnsafeMutablePointer<StandingNodes.Node>.allocate(
     capacity: StandingNodes.limit)
   private let localities: Localities
@@ -41,10 +42,10 @@ final class SchedulerDesk {
     nodes.deallocate()
   }
 
-  /// Counts `peer`'s connections too.
+  /// Counts `peer`'s connections too, as long as that is there.
   func join(_ peer: SchedulerDesk) {
-    peers.initialize(to: peer.words)
-    loads.peerCount = 1
+    (peers + loads.peerCount).initialize(to: peer.words)
+    loads.peerCount += 1
   }
 
   func adopt(

@@ -6,7 +6,8 @@ import Synchronization
 ///
 /// A worker writes its own words only, and only where connections come, go or change between
 /// active and inactive: what the others read of it is warm while packets of live connections are
-/// forwarded. A word is the active connections (bits 0…31) and the inactive ones (32…63).
+/// forwarded. A word is the active connections (bits 0…31) and the inactive ones (32…63): of all
+/// workers together up to 2³² - 1 each, which are tables of 64 GiB.
 struct ConnectionLoads: BitwiseCopyable {
   /// More than an interface can have queues (`DIRECTOR_MAX_QUEUES`).
   static let peerLimit = 256

@@ -98,10 +98,6 @@ extension Decision {
   /// Whether `left` has more overhead for its weight than `right`, or as much and `isLater`.
   private func exceeds(_ left: UInt16, _ right: UInt16, isLater: Bool) -> Bool {
     let (left, right) = (Int(left), Int(right))
-    let (more, less) = (
-      overhead(left) &* UInt64(members[right].weight),
-      overhead(right) &* UInt64(members[left].weight)
-    )
-    return more > less || more == less && isLater
+    return exceeds(left, right) || isLater && !exceeds(right, left)
   }
 }

@@ -98,16 +98,17 @@ struct Decision: BitwiseCopyable {
     let sum = standing.acceptingWeight
     guard sum > 0 else { return nil }
     let seed = UInt64(client.address) &<< 32 | UInt64(client.port)
-    let left = hashKey.hash(seed, UInt64(draw), 1) % (sum &+ 1)
-    let right = hashKey.hash(seed, UInt64(draw), 2) % (sum &+ 1)
-    guard let first = position(ofLot: left), let second = position(ofLot: right) else {
+    // A hash that differed from the first in a small number would depend on it.
+    let left = hashKey.hash(seed, UInt64(draw), 0)
+    let right = hashKey.hash(left, UInt64(draw), 1)
+    guard
+      let first = position(ofLot: left % (sum &+ 1)),
+      let second = position(ofLot: right % (sum &+ 1))
+    else {
       // Another worker has overloaded one of them meanwhile.
       return Int(standing.position)
     }
-    let isSecondLess =
-      overhead(first) &* UInt64(members[second].weight)
-      > overhead(second) &* UInt64(members[first].weight)
-    return isSecondLess ? second : first
+    return exceeds(first, second) ? second : first
   }
 
   // MARK: Hashes

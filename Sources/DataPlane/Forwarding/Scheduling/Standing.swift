@@ -7,8 +7,8 @@ struct Standing: BitwiseCopyable {
   /// Stands where there is no position.
   static let nowhere = UInt16.max
 
-  /// Of the best one: its cost, and what that counts against. Costs are compared crosswise:
-  /// h₁/w₁ > h₂/w₂ where h₁w₂ > h₂w₁. Nobody, of weight 0, loses against everyone.
+  /// Of the best one: its cost, and what that counts against (`exceeds`). Nobody, of weight 0,
+  /// loses against everyone.
   var cost: UInt64 = 1
   /// The sum of the weights of those that accept connections.
   var acceptingWeight: UInt64 = 0
@@ -25,11 +25,23 @@ struct Standing: BitwiseCopyable {
 
   /// Puts the best of a later stretch against this one's.
   @inline(__always) mutating func admit(_ later: Standing) {
-    if _slowPath(cost &* UInt64(later.weight) > later.cost &* UInt64(weight)) {
+    if _slowPath(Self.exceeds(cost, of: weight, later.cost, of: later.weight)) {
       (cost, weight, position) = (later.cost, later.weight, later.position)
     }
     acceptingWeight &+= later.acceptingWeight
     hasRoom = hasRoom || later.hasRoom
+  }
+
+  /// Whether the left cost is more for its weight than the right one: h₁/w₁ > h₂/w₂ where
+  /// h₁w₂ > h₂w₁.
+  ///
+  /// The products are whole: costs go up to 2⁴⁰ (256 for each of 2³² - 1 connections), weights to
+  /// 2³¹ - 1. The kernel's costs are of type int and wrap at 2²³ active connections.
+  @inline(__always) static func exceeds(
+    _ left: UInt64, of leftWeight: UInt32, _ right: UInt64, of rightWeight: UInt32
+  ) -> Bool {
+    left.multipliedFullWidth(by: UInt64(rightWeight))
+      > right.multipliedFullWidth(by: UInt64(leftWeight))
   }
 }
 
@@ -120,7 +132,12 @@ extension Decision {
     ConnectionLoads.active(word) &<< 8 &+ ConnectionLoads.inactive(word)
   }
 
-  func overhead(_ position: Int) -> UInt64 {
-    Self.overhead(loads.word(members[position].realServer))
+  /// Whether the real server at `left` has more overhead for its weight than that at `right`.
+  func exceeds(_ left: Int, _ right: Int) -> Bool {
+    func overhead(_ position: Int) -> UInt64 {
+      Self.overhead(loads.word(members[position].realServer))
+    }
+    return Standing.exceeds(
+      overhead(left), of: members[left].weight, overhead(right), of: members[right].weight)
   }
 }
