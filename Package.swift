@@ -88,7 +88,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests", dependencies: ["martinet", "AdminAPI", "DataPlane", "TestSupport"]),
     // Frame by frame against the kernel's IPVS in user-mode Linux; needs root.
-    .testTarget(name: "OracleTests", dependencies: ["martinet", "DataPlane", "TestSupport"]),
+    .testTarget(
+      name: "OracleTests", dependencies: ["martinet", "ControlPlane", "DataPlane", "TestSupport"]),
     // The habits of design and style that can be read off the sources.
     .testTarget(name: "TidyTests"),
     .testTarget(name: "ControlPlaneTests", dependencies: ["ControlPlane", "TestSupport"]),

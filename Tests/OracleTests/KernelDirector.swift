@@ -20,6 +20,19 @@ final class KernelDirector: @unchecked Sendable {
   private let guest: Child
   private let folder: String
   private var commandCount = 0
+  var comparisons = Comparisons()
+
+  /// What Martinet was compared with it in.
+  struct Comparisons: CustomStringConvertible {
+    var packets = 0
+    var frames = 0
+    var commands = 0
+    var listings = 0
+
+    var description: String {
+      "\(packets) packets in \(frames) frames, \(commands) commands, \(listings) listings of tables"
+    }
+  }
 
   /// Boots it and gives it the addresses, the MAC address and the permanent neighbours of
   /// `Wire`'s director.

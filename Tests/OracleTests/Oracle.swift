@@ -24,6 +24,8 @@ struct OneKernelDirector: SuiteTrait, TestScoping {
   func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {
-    try await KernelDirector.$shared.withValue(KernelDirector(), operation: function)
+    let kernel = try KernelDirector()
+    defer { print("compared with kernel IPVS: \(kernel.comparisons)") }
+    try await KernelDirector.$shared.withValue(kernel, operation: function)
   }
 }

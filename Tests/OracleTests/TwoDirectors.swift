@@ -29,7 +29,7 @@ final class TwoDirectors {
   let kernel: KernelDirector
   private let wire: Wire
   let martinet: RunningDirector
-  private let wireTap: FrameTap
+  let wireTap: FrameTap
 
   /// - Parameter settings: the kernel's, in /proc/sys/net/ipv4/vs.
   init(_ settings: [String: Int] = [:]) throws {
@@ -63,6 +63,7 @@ final class TwoDirectors {
 
   /// Gives the same command to both, which must say the same and exit alike.
   func ipvsadm(_ arguments: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    kernel.comparisons.commands += 1
     let running = try kernel.start("ipvsadm \(arguments)")
     let (ending, output) = try martinet.finish(arguments)
     let kernel = try kernel.answer(to: running)
@@ -102,6 +103,7 @@ final class TwoDirectors {
   func answers(
     to commands: [String]
   ) throws -> [(command: String, answers: (kernel: String, martinet: String))] {
+    kernel.comparisons.commands += commands.count
     let separator = "----\n"
     let script = commands.map { "ipvsadm \($0); echo \"exit $?\"; echo ----" }
     let running = try kernel.start(script.joined(separator: "\n"))
@@ -130,6 +132,8 @@ final class TwoDirectors {
   /// Sends one frame after the other, and the next one when the director is through with it;
   /// the kernel, which takes one frame at a time, gets a few at once.
   func send(_ steps: [Step]) throws -> [Outcomes] {
+    kernel.comparisons.packets += steps.count
+    kernel.comparisons.frames += steps.reduce(0) { $0 + $1.frames.count }
     var kernels: [Outcome] = []
     func readAnswers(before end: Int) throws {
       while kernels.count < end {
@@ -198,6 +202,7 @@ final class TwoDirectors {
 
   /// The tables of both, and how far their clocks may have been apart, in seconds.
   private func tables() throws -> (kernel: Tables, martinet: Tables, slack: Int) {
+    kernel.comparisons.listings += Tables.listings.count
     let start = monotonicSeconds()
     let separator = "----\n"
     let running = try kernel.start(
@@ -266,25 +271,6 @@ final class TwoDirectors {
       Issue.record("\(moment):\n\(lines)", sourceLocation: sourceLocation)
     }
   }
-}
-
-/// One packet of a sequence.
-struct Step {
-  /// A frame, or the packet's fragments in the order in which they are sent.
-  var frames: [[UInt8]]
-  /// The packet in words.
-  var words = ""
-  /// The number of the service it is for.
-  var service = 0
-  /// Whether the kernel ends a record because of it, so that its counts change a tick later.
-  var endsRecord = false
-}
-
-extension Step {
-  init(frame: [UInt8], words: String = "") { self.init(frames: [frame], words: words) }
-
-  /// What is sent before one sentinel each: what a worker held back leaves it behind the batch.
-  fileprivate var rounds: [[[UInt8]]] { frames.count > 1 ? [frames, []] : [frames] }
 }
 
 extension PacketBuilder {
