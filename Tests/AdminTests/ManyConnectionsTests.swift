@@ -76,7 +76,9 @@ import Testing
     let start = monotonicSeconds()
     let headers = path + ".headers"
     defer { unlink(headers) }
-    let result = await onThread { try? Child.run(["bash", "-c", script, "bash", path, headers]) }
+    let result = await onThread {
+      try? Child.run(["bash", "-c", script, "bash", path, headers], seconds: 120)
+    }
     #expect(result?.output == "\(Self.connections)\n")
     print("the same with curl in \(monotonicSeconds() - start) s")
   }
