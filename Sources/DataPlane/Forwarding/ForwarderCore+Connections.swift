@@ -22,7 +22,7 @@ extension ForwarderCore {
       if let realServer = schedule(core, facts.service, client, now: batch.now) {
         core.pointee.uncount(meta)
         core.pointee.counters.add(1, to: isExpired ? .expired : .rescheduled)
-        record.pointee = core.pointee.opened(realServer, facts, batch.now).rawValue
+        record.pointee = opened(core, realServer, facts, batch.now).rawValue
         return transmit(core, batch, realServer, frame, facts)
       }
       // A SYN repeated to a real server that is being drained, with no other to go to, stays.
@@ -53,105 +53,8 @@ extension ForwarderCore {
     transmit(core, batch, meta.realServer, frame, facts)
   }
 
-  /// Pass 3: the IPv4 packets that found no entry in their first line, in order.
-  @inline(never)
-  static func openIPv4(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ missCount: Int
-  ) {
-    for miss in 0..<missCount {
-      let packet = core.pointee.ipv4Packets[Int(core.pointee.misses[miss])]
-      if let position = IPv4ConnectionTable.findInPair(packet.key, packet.line) {
-        settle(core, batch, position.meta, packet.frame, packet.facts)
-        continue
-      }
-      let client = Client(ipv4: packet.key)
-      if core.pointee.isOnePacket(packet.facts) {
-        forwardOnce(core, batch, packet.frame, packet.facts, client)
-        continue
-      }
-      guard
-        let position = core.pointee.room(inIPv4: packet.line, packet.facts, batch.now)
-      else {
-        forwardUnrecorded(core, batch, packet.frame, packet.facts, client, hash: packet.key)
-        continue
-      }
-      guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
-        continue
-      }
-      core.pointee.supersede(position.key, position.meta, .ipv4Connections, batch.now)
-      position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
-      position.key.pointee = packet.key
-      core.pointee.counters.add(1, to: .ipv4Connections)
-      transmit(core, batch, realServer, packet.frame, packet.facts)
-    }
-  }
-
-  /// Pass 3 for IPv6.
-  @inline(never)
-  static func openIPv6(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ missCount: Int
-  ) {
-    for miss in 0..<missCount {
-      let packet = core.pointee.ipv6Packets[Int(core.pointee.misses[miss])]
-      if let position = IPv6ConnectionTable.findInPair(packet.key, packet.line) {
-        settle(core, batch, position.meta, packet.frame, packet.facts)
-        continue
-      }
-      let client = Client(ipv6: packet.key)
-      if core.pointee.isOnePacket(packet.facts) {
-        forwardOnce(core, batch, packet.frame, packet.facts, client)
-        continue
-      }
-      guard
-        let position = core.pointee.room(inIPv6: packet.line, packet.facts, batch.now)
-      else {
-        let key = packet.key
-        forwardUnrecorded(
-          core, batch, packet.frame, packet.facts, client,
-          hash: key.high ^ key.low ^ key.transport)
-        continue
-      }
-      guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else {
-        continue
-      }
-      core.pointee.supersede(
-        position.transport, position.meta, .ipv6Connections, batch.now)
-      position.meta.pointee = core.pointee.opened(realServer, packet.facts, batch.now).rawValue
-      position.store(packet.key)
-      core.pointee.counters.add(1, to: .ipv6Connections)
-      transmit(core, batch, realServer, packet.frame, packet.facts)
-    }
-  }
-
-  /// One-packet scheduling: a connection that ends with the packet that opens it.
-  private static func forwardOnce(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client
-  ) {
-    guard let realServer = choose(core, batch, frame, facts, client) else { return }
-    core.pointee.uncount(core.pointee.opened(realServer, facts, batch.now))
-    transmit(core, batch, realServer, frame, facts)
-  }
-
-  /// The real server of a new connection, or nil and the packet's verdict is given.
-  @inline(__always)
-  private static func choose(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client
-  ) -> UInt16? {
-    guard core.pointee.opens(facts) else {
-      stray(core, batch, frame, facts)
-      return nil
-    }
-    guard let realServer = schedule(core, facts.service, client, now: batch.now) else {
-      answer(core, batch, Int(facts.index), frame, .portUnreachable)
-      return nil
-    }
-    return realServer
-  }
-
   /// The real server of a new connection of `client`, or nil if none takes connections.
-  private static func schedule(
+  static func schedule(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
   ) -> UInt16? {
     core.pointee.content.pointee.services[Int(service)].persistenceMilliseconds == 0
@@ -212,7 +115,7 @@ extension ForwarderCore {
       record: record, isInIPv6Table: content.pointee.services[Int(service)].usesIPv6Table)
   }
 
-  private func isOnePacket(_ facts: PacketFacts) -> Bool {
+  func isOnePacket(_ facts: PacketFacts) -> Bool {
     content.pointee.services[Int(facts.service)].isOnePacket && facts.event == .datagram
   }
 
@@ -239,16 +142,15 @@ extension ForwarderCore {
   }
 
   /// The record of a connection that begins with this packet; counts it.
-  private func opened(
-    _ realServer: UInt16, _ facts: PacketFacts, _ now: Tick
+  static func opened(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ realServer: UInt16, _ facts: PacketFacts,
+    _ now: Tick
   ) -> ConnectionMeta {
-    let state = transition(ConnectionState.none.rawValue, facts.event).nextState
-    realServers[Int(realServer)].connections &+= 1
-    loads.add(Self.unit(state), to: realServer, in: content)
-    noteOverload(of: realServer)
-    let idle = content.pointee.timeouts[Int(state)]
-    return ConnectionMeta(
-      realServer: realServer, state: state, expiry: now.advanced(byMilliseconds: idle))
+    let beginning = core.pointee.content.pointee.beginnings[Int(facts.event.rawValue)]
+    core.pointee.realServers[Int(realServer)].connections &+= 1
+    core.pointee.loads.add(beginning.load, to: realServer, in: core.pointee.content)
+    core.pointee.noteOverload(of: realServer)
+    return beginning.meta(realServer, now)
   }
 
   /// `ip_vs_bind_dest`: the connection that reaches the upper threshold overloads.
@@ -262,21 +164,17 @@ extension ForwarderCore {
     }
   }
 
-  /// One connection in `ConnectionLoads`' words.
-  private static func unit(_ state: UInt8) -> UInt64 {
-    ConnectionState.isActive(rawValue: state) ? 1 : 1 << 32
-  }
-
   /// A record ends: its real server has one connection less.
   func uncount(_ meta: ConnectionMeta) {
-    loads.add(0 &- Self.unit(meta.state), to: meta.realServer, in: content)
+    loads.add(0 &- ConnectionLoads.unit(of: meta.state), to: meta.realServer, in: content)
   }
 
   private func recount(_ realServer: UInt16, from old: UInt8, to new: UInt8) {
     guard ConnectionState.isActive(rawValue: old) != ConnectionState.isActive(rawValue: new) else {
       return
     }
-    loads.add(Self.unit(new) &- Self.unit(old), to: realServer, in: content)
+    let change = ConnectionLoads.unit(of: new) &- ConnectionLoads.unit(of: old)
+    loads.add(change, to: realServer, in: content)
   }
 
   /// Takes a record out whose time is over; a vacant one stays as it is.

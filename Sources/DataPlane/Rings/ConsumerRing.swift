@@ -34,6 +34,8 @@ public struct ConsumerRing<Entry: BitwiseCopyable>: ~Copyable {
     return (UnsafePointer(slots + Int(start)), count)
   }
 
+  @inline(__always) public var isEmpty: Bool { kernel.loadAcquiring() == consumed }
+
   /// Gives the first `count` entries back to the kernel.
   @inline(__always) public mutating func release(_ count: UInt32) {
     consumed = consumed &+ count

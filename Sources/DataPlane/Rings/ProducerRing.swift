@@ -42,6 +42,14 @@ public struct ProducerRing<Entry: BitwiseCopyable>: ~Copyable {
     slots[Int((produced &+ offset) & mask)] = entry
   }
 
+  /// The slots after the last submitted entry that lie in a row, up to `limit`, which must be
+  /// reserved: where they begin and how many there are. The row ends at the ring's end.
+  @inline(__always)
+  public func row(_ limit: UInt32) -> (entries: UnsafeMutablePointer<Entry>, count: UInt32) {
+    let start = produced & mask
+    return (slots + Int(start), min(limit, mask &+ 1 &- start))
+  }
+
   /// Hands the first `count` written entries to the kernel.
   @inline(__always) public mutating func submit(_ count: UInt32) {
     produced = produced &+ count

@@ -13,4 +13,15 @@ public struct FrameDescriptor: BitwiseCopyable, Sendable {
     self.length = length
     self.options = options
   }
+
+  /// Copies a received packet's descriptor in one piece into a slot of the TX ring, where options
+  /// have another meaning.
+  @inline(__always)
+  static func transmit(
+    _ received: UnsafePointer<FrameDescriptor>, in slot: UnsafeMutablePointer<FrameDescriptor>
+  ) {
+    let words = UnsafeRawPointer(received).loadUnaligned(as: SIMD4<UInt32>.self)
+    UnsafeMutableRawPointer(slot).storeBytes(
+      of: words & SIMD4(.max, .max, .max, 0), as: SIMD4<UInt32>.self)
+  }
 }

@@ -61,8 +61,8 @@ public struct QueueCounters: @unchecked Sendable {
       counts: values(Self.firstBatchSize, Self.batchSizeClasses), sum: self[.received])
   }
 
-  /// Nanoseconds of the turns that were timed: from before they looked for packets until the kernel
-  /// had been woken to send these. No packet of a turn is with the director for longer.
+  /// Nanoseconds of the turns that were timed: from when packets were seen until the kernel had
+  /// been woken to send these.
   public var turnTimes: DoublingHistogram {
     DoublingHistogram(
       counts: values(Self.firstTurnTime, Self.turnTimeClasses),

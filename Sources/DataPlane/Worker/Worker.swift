@@ -154,7 +154,8 @@ struct WorkerThread: ~Copyable {
     while signals.pointee.failure.load(ordering: .relaxed) == 0 {
       adoptPublished()
       let now = Tick.now()
-      let received = _slowPath(turnsUntilTiming == 0) ? timedTurn(now) : turn(now)
+      let isTimed = _slowPath(turnsUntilTiming == 0) && loop.hasPackets
+      let received = isTimed ? timedTurn(now) : turn(now)
       if _slowPath(signals.pointee.isStopping.load(ordering: .acquiring)) {
         let began = stopBegan ?? now
         stopBegan = began
@@ -162,7 +163,7 @@ struct WorkerThread: ~Copyable {
         if isDrained || now.milliseconds(since: began) > Self.drainMilliseconds { break }
       }
       if received > 0 {
-        turnsUntilTiming &-= 1
+        if turnsUntilTiming > 0 { turnsUntilTiming &-= 1 }
         emptyTurns = 0
         continue
       }
@@ -183,7 +184,7 @@ struct WorkerThread: ~Copyable {
     return received
   }
 
-  /// The same, and counts how long it took if there were packets.
+  /// The same while packets wait, and counts how long it took if any could be received.
   @inline(never) private mutating func timedTurn(_ now: Tick) -> UInt32 {
     let began = Self.nanoseconds()
     let received = turn(now)

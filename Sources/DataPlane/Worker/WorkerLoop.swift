@@ -98,18 +98,22 @@ public struct WorkerLoop: ~Copyable {
   /// Packets that the kernel has not taken yet.
   public var waiting: UInt32 { transmit.pending }
 
+  /// Whether the next turn has packets.
+  var hasPackets: Bool { !receive.isEmpty }
+
   /// Whether frames wait for others to decide them.
   public var isHolding: Bool { pen.count > 0 }
 
   /// Packets that are forwarded, as all of a batch mostly are, go to the transmit ring as they lie;
-  /// the others, and what follows them, are dispatched out of line.
+  /// the others, and what follows them or the ring's end, are dispatched out of line.
   @inline(__always)
   private mutating func dispatch(
     _ descriptors: UnsafePointer<FrameDescriptor>, _ count: UInt32, _ now: Tick
   ) {
+    let row = transmit.row(count)
     var sent = 0
-    while sent < Int(count), _fastPath(verdicts[sent].isForward) {
-      send(descriptors[sent], at: UInt32(truncatingIfNeeded: sent))
+    while sent < Int(row.count), _fastPath(verdicts[sent].isForward) {
+      FrameDescriptor.transmit(descriptors + sent, in: row.entries + sent)
       sent &+= 1
     }
     counters.add(1, to: .batches)
@@ -214,23 +218,22 @@ public struct WorkerLoop: ~Copyable {
   /// Gives all held frames up: nothing comes any more that could decide them.
   mutating func abandonHeld() { giveUpOldest(pen.count, .fragmentUnmatched) }
 
-  /// Sent frames go straight back to the fill ring.
+  /// Sent frames go straight back to the fill ring, one row of either ring in a turn.
   @inline(__always) private mutating func reapCompletions() {
-    let batch = completion.peek(.max)
+    let row = fill.row(.max)
+    let batch = completion.peek(row.count)
     guard batch.count > 0 else { return }
     _ = fill.reserve(batch.count)
-    var index: UInt32 = 0
-    while index < batch.count {
-      fill.write(chunk(of: batch.entries[Int(index)]), at: index)
-      index &+= 1
+    for index in 0..<Int(batch.count) {
+      row.entries[index] = chunk(of: batch.entries[index])
     }
     fill.submit(batch.count)
     completion.release(batch.count)
     counters.add(UInt64(batch.count), to: .completed)
   }
 
-  /// Puts a received packet into the transmit ring, where options have another meaning.
-  @inline(__always) private func send(_ packet: FrameDescriptor, at offset: UInt32) {
+  /// Puts a received packet into the transmit ring.
+  private func send(_ packet: FrameDescriptor, at offset: UInt32) {
     transmit.write(FrameDescriptor(address: packet.address, length: packet.length), at: offset)
   }
 

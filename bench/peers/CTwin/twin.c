@@ -138,19 +138,28 @@ hot uint32_t ring_row(const struct ring *r, uint32_t limit)
 	return count < to_end ? count : to_end;
 }
 
+/* Slots after the last submitted entry that lie in a row. */
+hot uint32_t ring_room(const struct ring *r, uint32_t limit)
+{
+	uint32_t to_end = r->mask + 1 - (r->own & r->mask);
+
+	return limit < to_end ? limit : to_end;
+}
+
+/* One row of either ring in a turn. */
 hot void reap(struct twin *t)
 {
-	uint32_t count = ring_row(&t->completion, UINT32_MAX);
+	uint32_t count = ring_row(&t->completion, ring_room(&t->fill, UINT32_MAX));
 	const uint64_t *from = (uint64_t *)t->completion.slots +
 			       (t->completion.own & t->completion.mask);
 	const uint64_t chunk_mask = t->chunk_mask;
-	uint64_t *to = t->fill.slots;
+	uint64_t *to = (uint64_t *)t->fill.slots + (t->fill.own & t->fill.mask);
 
 	if (!count)
 		return;
 	ring_free(&t->fill, count);
 	for (uint32_t i = 0; i < count; i++)
-		to[(t->fill.own + i) & t->fill.mask] = from[i] & chunk_mask;
+		to[i] = from[i] & chunk_mask;
 	ring_advance(&t->fill, count);
 	ring_advance(&t->completion, count);
 	t->completed += count;
@@ -187,10 +196,12 @@ static __attribute__((noinline)) void dispatch_rest(struct twin *t, const struct
 hot void dispatch(struct twin *t, const struct descriptor *batch, uint32_t count)
 {
 	const struct ring out = t->transmit;
+	struct descriptor *to = (struct descriptor *)out.slots + (out.own & out.mask);
+	const uint32_t row = ring_room(&out, count);
 	uint32_t sent = 0;
 
-	for (; sent < count && likely(t->verdicts[sent] < DROP); sent++)
-		put(&out, batch[sent], sent);
+	for (; sent < row && likely(t->verdicts[sent] < DROP); sent++)
+		to[sent] = (struct descriptor){ batch[sent].address, batch[sent].length, 0 };
 	t->batches++;
 	t->received += count;
 	t->forwarded += sent;

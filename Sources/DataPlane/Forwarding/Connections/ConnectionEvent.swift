@@ -68,7 +68,10 @@ public struct ConnectionEvent: RawRepresentable, Hashable, Sendable, BitwiseCopy
 
   /// A datagram, a segment whose SYN counts, an INIT: what LVS schedules by default (`sloppy_tcp`
   /// and `sloppy_sctp` off).
-  @inline(__always) var opensConnection: Bool { self == .datagram || isSYN }
+  @inline(__always) var opensConnection: Bool { Self.opening &>> UInt32(rawValue) & 1 != 0 }
+
+  /// A bit for each event that does: `.datagram` and those of which `isSYN` is true.
+  private static let opening: UInt32 = 0x0c0c_0d0c
 
   /// A segment whose RST counts, an ABORT.
   var isReset: Bool {

@@ -49,12 +49,39 @@ struct IPv4ConnectionTable: BitwiseCopyable {
   /// The line that takes the overflow of `line`. Lines lie in pairs of 128 octets.
   @inline(__always)
   static func neighbour(of line: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes))!
+    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes)).unsafelyUnwrapped
   }
 
-  /// The entry of `key` in `line` or its neighbour.
+  /// The entry of `key` in `line` or its neighbour. Compares one by one, unlike `find`: mostly
+  /// there is none.
+  @inline(__always)
   static func findInPair(_ key: UInt64, _ line: UnsafeMutableRawPointer) -> Position? {
-    find(key, in: line) ?? find(key, in: neighbour(of: line))
+    let keys = line.assumingMemoryBound(to: UInt64.self)
+    if let position = first(key, keys) { return position }
+    return first(key, neighbour(of: line).assumingMemoryBound(to: UInt64.self))
+  }
+
+  /// The first entry of one line whose key is `key`.
+  @inline(__always)
+  private static func first(_ key: UInt64, _ keys: UnsafeMutablePointer<UInt64>) -> Position? {
+    if keys[0] == key { return Position(key: keys) }
+    if keys[1] == key { return Position(key: keys + 1) }
+    if keys[2] == key { return Position(key: keys + 2) }
+    if keys[3] == key { return Position(key: keys + 3) }
+    return nil
+  }
+
+  /// The first vacant entry of one line.
+  @inline(__always)
+  static func vacancy(in line: UnsafeMutableRawPointer) -> Position? {
+    let keys = line.assumingMemoryBound(to: UInt64.self)
+    return keys[0] == 0 ? Position(key: keys) : laterVacancy(in: line)
+  }
+
+  /// Of a line whose first entry is taken.
+  @inline(never)
+  private static func laterVacancy(in line: UnsafeMutableRawPointer) -> Position? {
+    first(0, line.assumingMemoryBound(to: UInt64.self))
   }
 
   /// What another worker's table says of `key`: relaxed loads, the key checked again. `hash` is

@@ -80,7 +80,7 @@ struct IPv6ConnectionTable: BitwiseCopyable {
   /// The line that takes the overflow of `line`. Lines lie in pairs of 128 octets.
   @inline(__always)
   static func neighbour(of line: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes))!
+    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes)).unsafelyUnwrapped
   }
 
   /// The entry of `key` in `line` or its neighbour.
@@ -88,6 +88,14 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     _ key: IPv6ConnectionKey, _ line: UnsafeMutableRawPointer
   ) -> Position? {
     find(key, in: line) ?? find(key, in: neighbour(of: line))
+  }
+
+  /// The first vacant entry of one line.
+  @inline(__always)
+  static func vacancy(in line: UnsafeMutableRawPointer) -> Position? {
+    let words = line.assumingMemoryBound(to: UInt64.self)
+    if words[2] == 0 { return Position(words: words) }
+    return words[6] == 0 ? Position(words: words + 4) : nil
   }
 
   /// As `IPv4ConnectionTable.read`.

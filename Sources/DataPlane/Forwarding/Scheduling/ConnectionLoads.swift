@@ -26,7 +26,10 @@ struct ConnectionLoads: BitwiseCopyable {
   @inline(__always)
   func add(_ change: UInt64, to realServer: UInt16, in content: UnsafePointer<SnapshotContent>) {
     own[Int(realServer)] &+= change
-    guard Int(realServer) < content.pointee.realServerCount else { return }
+    guard
+      _slowPath(content.pointee.nodeCount > StandingNodes.reserved),
+      Int(realServer) < content.pointee.realServerCount
+    else { return }
     standings.note(content.pointee.placements[Int(realServer)].leaf)
   }
 
@@ -41,6 +44,11 @@ struct ConnectionLoads: BitwiseCopyable {
     var word = own[Int(realServer)]
     for peer in 0..<peerCount { word &+= Self.load(peers[peer] + Int(realServer)) }
     return word
+  }
+
+  /// One connection in such a word.
+  static func unit(of state: UInt8) -> UInt64 {
+    ConnectionState.isActive(rawValue: state) ? 1 : 1 << 32
   }
 
   @inline(__always) static func active(_ word: UInt64) -> UInt64 { word & 0xffff_ffff }

@@ -48,13 +48,11 @@ struct Client: BitwiseCopyable {
 ///
 /// The rules that need no memory of earlier choices are here, the others in `SchedulerCursor`.
 struct Decision: BitwiseCopyable {
-  let service: ServiceRecord
+  private let record: UnsafeMutablePointer<ServiceRecord>
   let index: UInt16
   let content: UnsafePointer<SnapshotContent>
-  /// The service's part of each section.
+  /// The service's part of the section.
   let members: UnsafeMutablePointer<Member>
-  let thresholds: UnsafeMutablePointer<Thresholds>
-  let slots: UnsafeMutablePointer<UInt16>
   let loads: ConnectionLoads
   let localities: LocalityTable
   let client: Client
@@ -65,18 +63,25 @@ struct Decision: BitwiseCopyable {
     _ content: UnsafePointer<SnapshotContent>, service: UInt16, client: Client,
     loads: ConnectionLoads, localities: LocalityTable, hashKey: HashKey, now: Tick
   ) {
-    let record = content.pointee.services[Int(service)]
-    self.service = record
+    record = content.pointee.services + Int(service)
     index = service
     self.content = content
-    members = content.pointee.members + Int(record.firstMember)
-    thresholds = content.pointee.thresholds + Int(record.firstMember)
-    slots = content.pointee.slots + Int(record.firstSlot)
+    members = content.pointee.members + Int(record.pointee.firstMember)
     self.loads = loads
     self.localities = localities
     self.client = client
     self.hashKey = hashKey
     self.now = now
+  }
+
+  @inline(__always) var service: ServiceRecord { record.pointee }
+
+  @inline(__always) private var thresholds: UnsafeMutablePointer<Thresholds> {
+    content.pointee.thresholds + Int(service.firstMember)
+  }
+
+  @inline(__always) private var slots: UnsafeMutablePointer<UInt16> {
+    content.pointee.slots + Int(service.firstSlot)
   }
 
   @inline(__always) var positions: Range<Int> { 0..<Int(service.memberCount) }

@@ -41,6 +41,23 @@ struct SchedulerCursor: BitwiseCopyable {
     }
   }
 
+  /// The choice of `rr` where nothing has to be looked for: the next real server in the list, or
+  /// the first one after the last, takes connections. nil, and nothing has changed, where it does
+  /// not, and of other schedulers.
+  ///
+  /// - Parameter service: one without thresholds.
+  @inline(__always)
+  mutating func nextInTurn(
+    _ service: UnsafeMutablePointer<ServiceRecord>, _ members: UnsafeMutablePointer<Member>
+  ) -> UInt16? {
+    guard service.pointee.scheduler == .rr, service.pointee.memberCount > 0 else { return nil }
+    let position = place < service.pointee.memberCount ? place : 0
+    let member = members[Int(service.pointee.firstMember &+ position)]
+    guard _fastPath(member.takesConnections) else { return nil }
+    place = position &+ 1
+    return member.realServer
+  }
+
   /// `ip_vs_rr_schedule`: the next one after the last choice that takes connections.
   private mutating func roundRobin(_ decision: Decision) -> Int? {
     guard

@@ -12,9 +12,11 @@ struct StandingNodes: BitwiseCopyable {
   static let bitsPerLevel = 4
   /// A list up to here has no tree: reading all of it takes some 100 ns, as a tree does.
   static let longestPlainList = 64
-  /// Node 0, which stands for nothing and is always stale, and the trees: none has more nodes per
-  /// real server than the 6 for 65 of the shortest, and there are 65 535 real servers.
-  static let limit = 1 + 65_535 * 6 / 65
+  /// Node 0, which stands for nothing and is always stale.
+  static let reserved = 1
+  /// That one and the trees: none has more nodes per real server than the 6 for 65 of the shortest,
+  /// and there are 65 535 real servers.
+  static let limit = reserved + 65_535 * 6 / 65
 
   /// `limit` of them.
   let nodes: UnsafeMutablePointer<Node>

@@ -72,6 +72,9 @@ public final class Snapshot: @unchecked Sendable {
     for state in ConnectionState.allCases {
       content.timeouts[Int(state.rawValue)] = specification.timeouts[state].boundedMilliseconds
     }
+    for event in ConnectionEvent.all {
+      content.beginnings[Int(event.rawValue)] = Beginning(with: event, timeouts: content.timeouts)
+    }
     for (index, retirement) in specification.retirements {
       content.nextHops[Int(index.rawValue)].status =
         switch retirement {
@@ -82,7 +85,7 @@ public final class Snapshot: @unchecked Sendable {
         }
     }
     let marked = specification.services.flatMap { $0.marked.map(\.ports) }
-    var (firstMember, firstSlot, firstNode) = (0, 0, 1)
+    var (firstMember, firstSlot, firstNode) = (0, 0, StandingNodes.reserved)
     for (service, slots) in zip(specification.services, tables) {
       let members = service.realServers.map(Member.init)
       (content.members + firstMember).initialize(from: members, count: members.count)
@@ -147,7 +150,7 @@ private struct Sizes {
 
   init(_ specification: SnapshotSpecification, slots: Int, widePorts: Int) {
     self.slots = slots
-    nodes = specification.services.reduce(1) {
+    nodes = specification.services.reduce(StandingNodes.reserved) {
       $0 + StandingLevel.nodeCount($1.realServers.count)
     }
     self.widePorts = widePorts
@@ -205,6 +208,7 @@ private struct Sizes {
       nextHops: section(realServers, of: NextHop.self),
       placements: section(realServers, of: Placement.self), realServerCount: realServers,
       timeouts: section(Int(ConnectionState.limit), of: UInt32.self),
+      beginnings: section(Int(ConnectionEvent.limit), of: Beginning.self),
       transitions: UnsafeMutableRawPointer(
         section(StateTransition.tableBytes, of: UInt8.self)))
   }

@@ -89,11 +89,8 @@ struct ServiceRecord: BitwiseCopyable {
   var flags: SchedulerFlags
   /// Whether its connections are in the IPv6 table: those over IPv6 and those of many ports.
   var usesIPv6Table: Bool
-  /// Whether one of its real servers has an upper threshold.
-  var isLimited: Bool
+  var traits: Traits
   var isInService: Bool
-  /// Whether its datagrams leave no record behind.
-  var isOnePacket: Bool
   var policy: ServicePolicy
   /// The root of its tree among `StandingNodes`; 0 where its list is short and has none.
   var firstNode: UInt16
@@ -102,6 +99,19 @@ struct ServiceRecord: BitwiseCopyable {
   /// Of the client's address, as `Client` keeps it.
   var maskHigh: UInt64
   var maskLow: UInt64
+
+  /// What makes more of the opening of a connection than the scheduler's choice.
+  struct Traits: OptionSet, BitwiseCopyable {
+    var rawValue: UInt8
+    /// One of its real servers has an upper threshold.
+    static let limited = Traits(rawValue: 1)
+    /// Its datagrams leave no record behind.
+    static let onePacket = Traits(rawValue: 2)
+    static let persistent = Traits(rawValue: 4)
+  }
+
+  var isLimited: Bool { traits.contains(.limited) }
+  var isOnePacket: Bool { traits.contains(.onePacket) }
 
   /// - Parameters:
   ///   - firstMember: where `members` lie in their section.
@@ -119,7 +129,6 @@ struct ServiceRecord: BitwiseCopyable {
     flags = service.flags
     let isIPv6 = if case .v6 = service.key.address { true } else { false }
     usesIPv6Table = isIPv6 || service.isWide
-    isLimited = members.contains(where: \.isLimited)
     memberCount = UInt32(members.count)
     weightStep = max(1, members.reduce(0) { greatestCommonDivisor($0, $1.weight) })
     let heaviest = members.map(\.weight).max() ?? 0
@@ -128,7 +137,12 @@ struct ServiceRecord: BitwiseCopyable {
     isInService = true
     persistenceMilliseconds = (service.persistence?.timeoutSeconds ?? 0).boundedMilliseconds
     (maskHigh, maskLow) = service.persistence?.maskWords ?? (.max, .max)
-    isOnePacket = service.isOnePacket && (service.key.mark != nil || service.key.ipProtocol == .udp)
+    traits = []
+    if members.contains(where: \.isLimited) { traits.insert(.limited) }
+    if service.isOnePacket, service.key.mark != nil || service.key.ipProtocol == .udp {
+      traits.insert(.onePacket)
+    }
+    if persistenceMilliseconds != 0 { traits.insert(.persistent) }
     policy = service.policy
     self.firstNode = StandingLevel.nodeCount(members.count) == 0 ? 0 : UInt16(firstNode)
   }
@@ -173,6 +187,8 @@ struct SnapshotContent: BitwiseCopyable {
   var realServerCount: Int
   /// Idle time per state in milliseconds, `ConnectionState.limit` entries.
   var timeouts: UnsafeMutablePointer<UInt32>
+  /// By `ConnectionEvent`, `ConnectionEvent.limit` of them.
+  var beginnings: UnsafeMutablePointer<Beginning>
   /// `StateTransition`s.
   var transitions: UnsafeMutableRawPointer
 }

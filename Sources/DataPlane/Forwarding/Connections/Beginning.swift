@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What begins with a packet of one event, 16 octets.
+struct Beginning: BitwiseCopyable {
+  /// A connection in the words of `ConnectionLoads`.
+  let load: UInt64
+  /// The record of no real server, begun at tick 0.
+  private let record: UInt64
+
+  /// - Parameter timeouts: as `SnapshotContent` has them.
+  init(with event: ConnectionEvent, timeouts: UnsafePointer<UInt32>) {
+    let state = ConnectionState.none.next(on: event).rawValue
+    load = ConnectionLoads.unit(of: state)
+    record =
+      ConnectionMeta(
+        realServer: 0, state: state, expiry: Tick(rawValue: timeouts[Int(state)])
+      ).rawValue
+  }
+
+  @inline(__always) func meta(_ realServer: UInt16, _ now: Tick) -> ConnectionMeta {
+    ConnectionMeta(rawValue: record &+ UInt64(now.rawValue) &<< 32 | UInt64(realServer))
+  }
+}
