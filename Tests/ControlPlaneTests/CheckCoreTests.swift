@@ -63,14 +63,16 @@ private final class StatedProbe: Probe {
   }
 
   func begin() -> ProbeStep {
-    result.map(ProbeStep.finished) ?? .waiting(for: .reading, on: StatedProbe.silent)
+    result.map(ProbeStep.finished) ?? .waiting(for: .reading, on: silent, isKnown: false)
   }
 
-  func proceed() -> ProbeStep { .finished(.success) }
+  func proceed(hasFailed: Bool) -> ProbeStep { .finished(.success) }
   func end() { ended() }
 
   /// A descriptor that never has anything to say.
-  private static let silent = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+  private let silent = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+
+  deinit { close(silent) }
 }
 
 @Suite struct CheckCoreTests {

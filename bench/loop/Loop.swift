@@ -24,6 +24,7 @@ struct Measure: ParsableCommand {
     for workload in Workload.all {
       rows += try measure(options.smoke ? workload.smoke : workload)
     }
+    rows += try measureBesideChecks()
     let counted = try countInstructions()
     rows += counted
     print("\(options.origin.heading)\n\(rows.table)")
@@ -128,7 +129,7 @@ struct Measure: ParsableCommand {
         + "compare callgrind's output before and after the last change to the packet path")
   }
 
-  private func progress(_ line: String) {
+  func progress(_ line: String) {
     FileHandle.standardError.write(Data((line + "\n").utf8))
   }
 }

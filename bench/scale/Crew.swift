@@ -32,6 +32,22 @@ enum Crew {
     group.wait()
     return ledger.results.withLock { results in members.indices.map { results[$0]! } }
   }
+
+  /// Does `work` on the first CPU, which the threads that it starts have too.
+  static func onFirstCPU<Made: Sendable>(
+    _ work: @escaping @Sendable () throws -> Made
+  ) throws -> Made {
+    let done = DispatchSemaphore(value: 0)
+    let made = Mutex<Result<Made, any Error>?>(nil)
+    Thread.detachNewThread {
+      _ = machine_pin_thread("first", cpus[0])
+      let result = Result { try work() }
+      made.withLock { $0 = result }
+      done.signal()
+    }
+    done.wait()
+    return try made.withLock { try $0!.get() }
+  }
 }
 
 /// Given to one thread, which alone uses it until it ends.

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
+#include <sys/random.h>
 
 // posix_spawn_file_actions_addclosefrom_np: the child has no descriptors from `first` on.
 int probe_close_from(posix_spawn_file_actions_t *actions, int first);

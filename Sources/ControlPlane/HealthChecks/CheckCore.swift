@@ -34,7 +34,7 @@ struct CheckCore {
   /// - Parameter makeProbe: is also given the token that `proceed` will know the probe by.
   init(
     poller: Poller, logger: Logger,
-    random: any RandomNumberGenerator = SystemRandomNumberGenerator(),
+    random: any RandomNumberGenerator = RandomStock(),
     makeProbe: @escaping (CheckInstance, UInt64) -> any Probe
   ) {
     self.poller = poller
@@ -104,13 +104,13 @@ struct CheckCore {
     }
   }
 
-  /// A descriptor that was watched under `token` has something to say.
-  mutating func proceed(_ token: UInt64, now: Duration) {
+  /// A descriptor that was expected under `token` has something to say.
+  mutating func proceed(_ token: UInt64, hasFailed: Bool = false, now: Duration) {
     let place = Int(token & 0xffff_ffff)
     guard place < entries.count, let probe = entries[place]?.probe,
       token == self.token(of: place)
     else { return }
-    take(probe.proceed(), of: place, now: now)
+    take(probe.proceed(hasFailed: hasFailed), of: place, now: now)
   }
 
   private mutating func giveUp(_ place: Int, now: Duration) {
@@ -131,8 +131,9 @@ struct CheckCore {
 
   private mutating func take(_ step: ProbeStep, of place: Int, now: Duration) {
     switch step {
-    case .waiting(let interest, let descriptor):
-      let code = poller.watch(descriptor, for: interest, as: token(of: place))
+    case .waiting(let interest, let descriptor, let isKnown):
+      let code = poller.expect(
+        interest, of: descriptor, isKnown: isKnown, as: token(of: place))
       if code != 0 { finish(place, .none("epoll: \(code)"), now: now) }
     case .expecting: break
     case .finished(let result):
@@ -147,9 +148,8 @@ struct CheckCore {
   private mutating func finish(_ place: Int, _ result: CheckResult, now: Duration) {
     entries[place]!.probe?.end()
     entries[place]!.probe = nil
-    let entry = entries[place]!
-    let schedule = entry.status.instance.schedule
-    let seconds = (now - entry.begun) / .seconds(1)
+    let (schedule, begun) = (entries[place]!.status.instance.schedule, entries[place]!.begun)
+    let seconds = (now - begun) / .seconds(1)
     switch result {
     case .success:
       entries[place]!.status.successes += 1
@@ -161,7 +161,7 @@ struct CheckCore {
       entries[place]!.status.lastFailure = reason
       logger.warning(
         "check could not be made",
-        metadata: ["check": "\(entry.status.instance)", "cause": "\(reason)"])
+        metadata: ["check": "\(entries[place]!.status.instance)", "cause": "\(reason)"])
     }
     if case .none = result {
     } else {
@@ -171,13 +171,15 @@ struct CheckCore {
         change(place, now: now)
       }
     }
-    deadlines.set(max(now, entry.begun + interval(schedule)), of: place)
+    deadlines.set(max(now, begun + interval(schedule)), of: place)
   }
 
   private mutating func interval(_ schedule: CheckSchedule) -> Duration {
     let whole = Int64(schedule.intervalMilliseconds) * 1000
     let part = whole * Int64(schedule.jitterPercent) / 100
-    return .microseconds(whole + Int64.random(in: -part...part, using: &random))
+    // The remainder's bias is nothing here, and a generic draw in a range costs a microsecond.
+    let drawn = Int64(random.next() % UInt64(2 * part + 1))
+    return .microseconds(whole - part + drawn)
   }
 
   private mutating func change(_ place: Int, now: Duration) {

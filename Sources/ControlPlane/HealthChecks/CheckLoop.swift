@@ -16,8 +16,9 @@ public final class CheckLoop: CheckSource {
   }
 
   /// Checks begin, and are given up, on beats of so long: those of one beat share a wakeup, and
-  /// their answers another.
-  private static let beatMilliseconds: Int64 = 10
+  /// what they run through is in the processor's caches after the first. In C, each of a thousand a
+  /// second costs a third less with 25 than with 10, and a seventh less again with 50.
+  private static let beatMilliseconds: Int64 = 25
 
   public let changes: AsyncStream<Void>
   private let continuation: AsyncStream<Void>.Continuation
@@ -92,13 +93,16 @@ public final class CheckLoop: CheckSource {
     sigemptyset(&pipe)
     sigaddset(&pipe, SIGPIPE)
     pthread_sigmask(SIG_BLOCK, &pipe, nil)
-    var tokens: [UInt64] = []
+    var reports: [Poller.Report] = []
     while true {
       let now = monotonicTime()
       let (wait, isStopped, hasChanges) = state.withLock { state in
-        for token in tokens where token != Poller.wakeToken {
-          let answered = token == Poller.linkToken ? state.maker.link.receive() : [token]
-          for token in answered { state.core.proceed(token, now: now) }
+        for report in reports where report.token != Poller.wakeToken {
+          if report.token == Poller.linkToken {
+            for token in state.maker.link.receive() { state.core.proceed(token, now: now) }
+          } else {
+            state.core.proceed(report.token, hasFailed: report.hasFailed, now: now)
+          }
         }
         state.core.advance(now: now)
         let hasChanges = state.core.hasChanges
@@ -110,7 +114,7 @@ public final class CheckLoop: CheckSource {
       }
       if isStopped { return }
       if hasChanges { continuation.yield() }
-      poller.wait(wait ?? -1, &tokens)
+      poller.wait(wait ?? -1, &reports)
     }
   }
 }

@@ -107,7 +107,9 @@ public struct CheckInstance: Hashable, Sendable {
   public var port: Port
 
   /// - Parameter realServer: of the service `key`.
-  init(_ check: HealthCheck, of realServer: RealServerConfiguration, in key: VirtualServiceKey) {
+  public init(
+    _ check: HealthCheck, of realServer: RealServerConfiguration, in key: VirtualServiceKey
+  ) {
     kind = check.kind
     schedule = check.schedule
     address = realServer.address

@@ -27,11 +27,11 @@ final class CommandProbe: Probe {
     self.process = process
     descriptor = pidfd_open(process, 0)
     guard descriptor >= 0 else { return .finished(.none("pidfd_open: errno \(errno)")) }
-    return .waiting(for: .reading, on: descriptor)
+    return .waiting(for: .reading, on: descriptor, isKnown: false)
   }
 
   /// The program has ended, and waits to be asked how.
-  func proceed() -> ProbeStep {
+  func proceed(hasFailed: Bool) -> ProbeStep {
     var information = siginfo_t()
     let options = WEXITED | WNOHANG | WNOWAIT
     guard let process, waitid(P_PID, id_t(process), &information, options) == 0 else {

@@ -6,27 +6,33 @@ import Glibc
 final class ConnectProbe: Probe {
   private let address: IPAddress
   private let port: Port
+  private let sockets: StreamSockets
   private var socket: ProbeSocket?
 
-  init(_ address: IPAddress, _ port: Port) {
+  init(_ address: IPAddress, _ port: Port, _ sockets: StreamSockets) {
     self.address = address
     self.port = port
+    self.sockets = sockets
   }
 
   func begin() -> ProbeStep {
-    guard let socket = ProbeSocket(SOCK_STREAM, to: address) else {
+    guard let socket = sockets.take(to: address) else {
       return .finished(CheckResult(errno: errno, "socket"))
     }
     self.socket = socket
-    socket.resetOnClose()
     let code = socket.connect(to: address, port)
     guard code == EINPROGRESS else { return .finished(result(code)) }
-    return .waiting(for: .writing, on: socket.descriptor)
+    return socket.waiting(for: .writing)
   }
 
-  func proceed() -> ProbeStep { .finished(result(socket?.error ?? 0)) }
+  func proceed(hasFailed: Bool) -> ProbeStep {
+    .finished(result(hasFailed ? socket?.error ?? 0 : 0))
+  }
 
-  func end() { socket = nil }
+  func end() {
+    if let socket { sockets.giveBack(socket, of: address) }
+    socket = nil
+  }
 
   private func result(_ code: Int32) -> CheckResult {
     code == 0 ? .success : CheckResult(errno: code, "connect")

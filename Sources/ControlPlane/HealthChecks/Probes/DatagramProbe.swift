@@ -36,10 +36,10 @@ final class DatagramProbe: Probe {
     guard send(socket.descriptor, payload, payload.count, Int32(MSG_NOSIGNAL)) >= 0 else {
       return .finished(CheckResult(errno: errno, "send"))
     }
-    return .waiting(for: .reading, on: socket.descriptor)
+    return socket.waiting(for: .reading)
   }
 
-  func proceed() -> ProbeStep {
+  func proceed(hasFailed: Bool) -> ProbeStep {
     guard let socket else { return .finished(.none("no socket")) }
     return socket.receive(limit: Self.limit, judge)
   }

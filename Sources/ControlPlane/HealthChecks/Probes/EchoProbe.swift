@@ -6,10 +6,13 @@ import Glibc
 /// it that one's replies only.
 final class EchoProbe: Probe {
   private let address: IPAddress
-  private let echo = EchoMessage()
+  private let echo: EchoMessage
   private var socket: ProbeSocket?
 
-  init(_ address: IPAddress) { self.address = address }
+  init(_ address: IPAddress, _ echo: EchoMessage) {
+    self.address = address
+    self.echo = echo
+  }
 
   func begin() -> ProbeStep {
     let ipProtocol = address.isVersion6 ? IPProtocol.icmpv6 : .icmp
@@ -24,10 +27,10 @@ final class EchoProbe: Probe {
     guard send(socket.descriptor, request, request.count, Int32(MSG_NOSIGNAL)) >= 0 else {
       return .finished(CheckResult(errno: errno, "send"))
     }
-    return .waiting(for: .reading, on: socket.descriptor)
+    return socket.waiting(for: .reading)
   }
 
-  func proceed() -> ProbeStep {
+  func proceed(hasFailed: Bool) -> ProbeStep {
     guard let socket else { return .finished(.none("no socket")) }
     let (echo, isIPv6) = (echo, address.isVersion6)
     return socket.receive(limit: 512) { packet in
@@ -44,10 +47,10 @@ final class EchoProbe: Probe {
 
 /// An echo request's identity: RFC 792, RFC 4443 §4.
 struct EchoMessage: Hashable {
-  var identifier = UInt16.random(in: .min ... .max)
-  var sequence = UInt16.random(in: .min ... .max)
+  var identifier: UInt16
+  var sequence: UInt16
   /// In the data, which comes back as it went.
-  var nonce = UInt64.random(in: .min ... .max)
+  var nonce: UInt64
 
   /// For IPv6 without a checksum, which raw sockets fill in.
   func request(isIPv6: Bool) -> [UInt8] {
@@ -65,6 +68,15 @@ struct EchoMessage: Hashable {
     let request = request(isIPv6: isIPv6)
     return message.count >= request.count && message[0] == (isIPv6 ? 129 : 0) && message[1] == 0
       && message[4..<request.count].elementsEqual(request[4...])
+  }
+}
+
+extension EchoMessage {
+  init(using random: inout some RandomNumberGenerator) {
+    let numbers = random.next()
+    identifier = UInt16(truncatingIfNeeded: numbers)
+    sequence = UInt16(truncatingIfNeeded: numbers >> 16)
+    nonce = random.next()
   }
 }
 

@@ -9,6 +9,7 @@ final class HTTPProbe: Probe {
   private let address: IPAddress
   private let port: Port
   private let question: HTTPQuestion
+  private let sockets: StreamSockets
   private let makeStream: (ProbeSocket) -> (any ByteStream)?
   private var phase = Phase.connecting
   private var socket: ProbeSocket?
@@ -17,33 +18,33 @@ final class HTTPProbe: Probe {
 
   /// - Parameter makeStream: what octets go over once connected; nil where that cannot be had.
   init(
-    _ address: IPAddress, _ port: Port, _ question: HTTPQuestion,
+    _ address: IPAddress, _ port: Port, _ question: HTTPQuestion, _ sockets: StreamSockets,
     makeStream: @escaping (ProbeSocket) -> (any ByteStream)?
   ) {
     self.address = address
     self.port = port
     self.question = question
+    self.sockets = sockets
     self.makeStream = makeStream
     reply = HTTPReply(question)
   }
 
   func begin() -> ProbeStep {
-    guard let socket = ProbeSocket(SOCK_STREAM, to: address) else {
+    guard let socket = sockets.take(to: address) else {
       return .finished(CheckResult(errno: errno, "socket"))
     }
     self.socket = socket
-    socket.resetOnClose()
     let code = socket.connect(to: address, port)
     guard code == 0 || code == EINPROGRESS else {
       return .finished(CheckResult(errno: code, "connect"))
     }
-    return .waiting(for: .writing, on: socket.descriptor)
+    return socket.waiting(for: .writing)
   }
 
-  func proceed() -> ProbeStep {
+  func proceed(hasFailed: Bool) -> ProbeStep {
     guard let socket else { return .finished(.none("no socket")) }
     if case .connecting = phase {
-      let code = socket.error
+      let code = hasFailed ? socket.error : 0
       guard code == 0 else { return .finished(CheckResult(errno: code, "connect")) }
       stream = makeStream(socket)
       phase = .greeting
@@ -52,14 +53,18 @@ final class HTTPProbe: Probe {
     while true {
       switch move(stream) {
       case .done: continue
-      case .waiting(let interest): return .waiting(for: interest, on: socket.descriptor)
+      case .waiting(let interest): return socket.waiting(for: interest)
       case .closed: return .finished(reply.end())
       case .failed(let result): return .finished(result)
       }
     }
   }
 
-  func end() { (stream, socket) = (nil, nil) }
+  func end() {
+    stream = nil
+    if let socket { sockets.giveBack(socket, of: address) }
+    socket = nil
+  }
 
   /// The next transfer; a result ends it, success too.
   private func move(_ stream: any ByteStream) -> Transfer {
@@ -72,8 +77,13 @@ final class HTTPProbe: Probe {
       let request = Array(request.utf8)
       let transfer = request[sent...].withUnsafeBytes { stream.write($0) }
       guard case .done(let count) = transfer else { return transfer }
-      phase = sent + count < request.count ? .asking(sent: sent + count) : .listening
-      return transfer
+      guard sent + count == request.count else {
+        phase = .asking(sent: sent + count)
+        return transfer
+      }
+      phase = .listening
+      // No answer is there yet, and looking for it is a system call.
+      return .waiting(.reading)
     case .listening:
       return withUnsafeTemporaryAllocation(byteCount: 16_384, alignment: 16) { room in
         let transfer = stream.read(into: room)

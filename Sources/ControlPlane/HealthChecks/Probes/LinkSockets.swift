@@ -61,7 +61,7 @@ final class LinkSockets {
       if sockets[isIPv6] == nil {
         let socket = try PacketSocket(
           interface: interface, receiving: etherType, isIPv6 ? LinkFilter.ipv6 : LinkFilter.ipv4)
-        let code = poller.watch(socket.descriptor, for: .reading, as: Poller.linkToken)
+        let code = poller.watch(socket.descriptor, as: Poller.linkToken)
         guard code == 0 else { return code }
         sockets[isIPv6] = socket
       }

@@ -6,8 +6,10 @@ import Glibc
 /// the loop's thread.
 protocol Probe: AnyObject {
   func begin() -> ProbeStep
-  /// Its descriptor has something to say.
-  func proceed() -> ProbeStep
+  /// What it waited for has something to say.
+  ///
+  /// - Parameter hasFailed: whether that is an error, or the end.
+  func proceed(hasFailed: Bool) -> ProbeStep
   /// Whether it is well if nothing comes.
   var silenceIsSuccess: Bool { get }
   /// Gives everything back, whether or not it came to a result.
@@ -20,7 +22,8 @@ extension Probe {
 
 /// What a probe waits for, or how it ended.
 enum ProbeStep {
-  case waiting(for: Interest, on: Int32)
+  /// - isKnown: whether the descriptor has been waited for before.
+  case waiting(for: Interest, on: Int32, isKnown: Bool)
   /// For what comes to all probes of its kind together.
   case expecting
   case finished(CheckResult)

@@ -4,6 +4,8 @@
 final class ProbeMaker {
   private let contexts = TLSContexts()
   private let graveyard = Graveyard()
+  private let streams = StreamSockets()
+  private var random = RandomStock()
   let link: LinkSockets
 
   init(interface: Int32, poller: Poller) {
@@ -14,15 +16,17 @@ final class ProbeMaker {
   func probe(for instance: CheckInstance, token: UInt64) -> any Probe {
     let (address, port) = (instance.address, instance.port)
     if let vip = instance.vip {
-      return VIPProbe(instance.kind, vip, port, at: address, link, token: token)
+      return VIPProbe(
+        instance.kind, vip, port, at: address, link, token: token,
+        nonce: UInt32(truncatingIfNeeded: random.next()))
     }
     switch instance.kind {
     case .tcp:
-      return ConnectProbe(address, port)
+      return ConnectProbe(address, port, streams)
     case .http(let question):
-      return HTTPProbe(address, port, question) { PlainStream($0) }
+      return HTTPProbe(address, port, question, streams) { PlainStream($0) }
     case .https(let question, let tls):
-      return HTTPProbe(address, port, question) { [contexts] socket in
+      return HTTPProbe(address, port, question, streams) { [contexts] socket in
         contexts.context(authorities: tls.authorities).flatMap {
           TLSStream(socket, $0, tls, host: question.host, address: address)
         }
@@ -35,7 +39,7 @@ final class ProbeMaker {
       let message = DNSMessage(question)
       return DatagramProbe(address, port, message.query, judge: message.judge)
     case .ping:
-      return EchoProbe(address)
+      return EchoProbe(address, EchoMessage(using: &random))
     case .command(let command):
       return CommandProbe(command, address, port, graveyard)
     }

@@ -5,15 +5,27 @@ import Glibc
 /// A socket of a probe: it never blocks, and programs that this one starts do not inherit it.
 final class ProbeSocket {
   let descriptor: Int32
+  private let isStream: Bool
+  private var isKnown = false
 
   /// nil with errno set where there is none to be had.
   init?(_ type: __socket_type, to address: IPAddress, protocol: Int32 = 0) {
+    isStream = type == SOCK_STREAM
     let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     descriptor = socket(address.family, Int32(type.rawValue) | flags, `protocol`)
     guard descriptor >= 0 else { return nil }
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    if isStream { disconnect() }
+    close(descriptor)
+  }
+
+  /// A probe waits for it; once at a time.
+  func waiting(for interest: ProbeStep.Interest) -> ProbeStep {
+    defer { isKnown = true }
+    return .waiting(for: interest, on: descriptor, isKnown: isKnown)
+  }
 
   /// 0, or the errno; `EINPROGRESS` where the answer is yet to come.
   func connect(to address: IPAddress, _ port: Port) -> Int32 {
@@ -21,11 +33,13 @@ final class ProbeSocket {
     return status == 0 ? 0 : errno
   }
 
-  /// Closing resets the connection: no port of this host waits in TIME_WAIT, and the real server
-  /// keeps nothing.
-  func resetOnClose() {
-    var option = linger(l_onoff: 1, l_linger: 0)
-    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+  /// Resets a stream's connection (connect(2), `AF_UNSPEC`): no port of this host waits in
+  /// TIME_WAIT, the real server keeps nothing, and the socket is as it was made. Returns whether it
+  /// is.
+  @discardableResult func disconnect() -> Bool {
+    var nobody = sockaddr()
+    nobody.sa_family = sa_family_t(AF_UNSPEC)
+    return Glibc.connect(descriptor, &nobody, socklen_t(MemoryLayout<sockaddr>.size)) == 0
   }
 
   /// Until a datagram means something to `judge`: the next step. Longer ones are cut off.
@@ -38,14 +52,14 @@ final class ProbeSocket {
         let count = recv(descriptor, room.baseAddress, room.count, 0)
         if count < 0 {
           return errno == EAGAIN
-            ? .waiting(for: .reading, on: descriptor)
+            ? waiting(for: .reading)
             : .finished(CheckResult(errno: errno, "receive"))
         }
         if let result = judge(UnsafeRawBufferPointer(rebasing: room[..<count])) {
           return .finished(result)
         }
       }
-      return .waiting(for: .reading, on: descriptor)
+      return waiting(for: .reading)
     }
   }
 

@@ -15,15 +15,17 @@ final class VIPProbe: Probe {
   private let realServer: IPAddress
   private let link: LinkSockets
   private let token: UInt64
-  private let nonce = UInt32.random(in: .min ... .max)
+  private let nonce: UInt32
   private var packet: ProbePacket?
   private var message: DNSMessage?
   private var result: CheckResult?
 
-  /// - Parameter token: what the link tells the answer by.
+  /// - Parameters:
+  ///   - token: what the link tells the answer by.
+  ///   - nonce: drawn for this question alone.
   init(
     _ kind: HealthCheck.Kind, _ vip: IPAddress, _ port: Port, at realServer: IPAddress,
-    _ link: LinkSockets, token: UInt64
+    _ link: LinkSockets, token: UInt64, nonce: UInt32
   ) {
     self.kind = kind
     self.vip = vip
@@ -31,6 +33,7 @@ final class VIPProbe: Probe {
     self.realServer = realServer
     self.link = link
     self.token = token
+    self.nonce = nonce
   }
 
   func begin() -> ProbeStep {
@@ -45,7 +48,7 @@ final class VIPProbe: Probe {
     return send(question(packet)).map(ProbeStep.finished) ?? .expecting
   }
 
-  func proceed() -> ProbeStep { result.map(ProbeStep.finished) ?? .expecting }
+  func proceed(hasFailed: Bool) -> ProbeStep { result.map(ProbeStep.finished) ?? .expecting }
 
   func end() {
     if let packet { link.release(packet.ownPort) }
