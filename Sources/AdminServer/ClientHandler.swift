@@ -136,10 +136,7 @@ final class ClientHandler: ChannelInboundHandler {
   private func linger(_ channel: any Channel) {
     hasAnswered = true
     deadline?.cancel()
-    // Who comes when all places are taken does not get another.
-    guard !hasInputClosed, refusal?.status != .serviceUnavailable else {
-      return channel.close(promise: nil)
-    }
+    guard !hasInputClosed else { return channel.close(promise: nil) }
     channel.close(mode: .output, promise: nil)
     deadline = channel.eventLoop.scheduleTask(in: limits.lingerTime) {
       channel.close(promise: nil)

@@ -14,7 +14,7 @@ struct ClientLimits: Sendable {
   var answerTime = TimeAmount.seconds(30)
   /// For a refused client to stop sending, after which it may miss why it was refused.
   var lingerTime = TimeAmount.seconds(1)
-  /// Clients at a time; more are turned away.
+  /// Clients at a time; as many more are told to come again, and others closed upon unheard.
   var connections = 32
   /// A thousand commands are about a quarter of it.
   var bodyBytes = 1 << 20
@@ -45,10 +45,10 @@ struct HTTPListener: Sendable {
     _ bind: @Sendable (ServerBootstrap) async throws -> any Channel, opened: () -> Void
   ) async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let connections = ConnectionCount()
+    let places = Places(limits.connections)
     let channel: any Channel
     do {
-      channel = try await bind(bootstrap(group, connections))
+      channel = try await bind(bootstrap(group, places))
     } catch {
       try? await group.shutdownGracefully()
       throw error
@@ -59,7 +59,7 @@ struct HTTPListener: Sendable {
     } onCancelOrGracefulShutdown: {
       channel.close(promise: nil)
     }
-    await connections.drain(within: Self.drainTime)
+    await places.drain(within: Self.drainTime)
     try? await group.shutdownGracefully()
   }
 
@@ -81,23 +81,33 @@ struct HTTPListener: Sendable {
   }
 
   private func bootstrap(
-    _ group: MultiThreadedEventLoopGroup, _ connections: ConnectionCount
+    _ group: MultiThreadedEventLoopGroup, _ places: Places
   ) -> ServerBootstrap {
     ServerBootstrap(group: group)
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .childChannelInitializer { channel in
-        let count = connections.open(until: channel.closeFuture)
-        return admit(channel).flatMapThrowing { refusal in
-          try prepare(channel)
-          try channel.pipeline.syncOperations.configureHTTPServerPipeline(
-            withPipeliningAssistance: false, withErrorHandling: false)
-          try channel.pipeline.syncOperations.addHandler(
-            ClientHandler(
-              respond: respond, authorize: authorize, limits: limits,
-              refusal: count > limits.connections ? tooMany : refusal))
+        guard let place = places.take(until: channel.closeFuture) else {
+          return channel.eventLoop.makeFailedFuture(NoPlace())
         }
+        return setUp(channel, authorize: place == .served ? authorize : turnAway)
       }
   }
+
+  private func setUp(
+    _ channel: any Channel, authorize: @escaping @Sendable (HTTPRequestHead) -> Response?
+  ) -> EventLoopFuture<Void> {
+    admit(channel).flatMapThrowing { refusal in
+      try prepare(channel)
+      try channel.pipeline.syncOperations.configureHTTPServerPipeline(
+        withPipeliningAssistance: false, withErrorHandling: false)
+      try channel.pipeline.syncOperations.addHandler(
+        ClientHandler(respond: respond, authorize: authorize, limits: limits, refusal: refusal))
+    }
+  }
+
+  /// Told before its request, a client would miss it: for what it still sends a reset is sent back,
+  /// and within a TLS handshake nothing can be said.
+  @Sendable private func turnAway(_ head: HTTPRequestHead) -> Response? { tooMany }
 
   private var tooMany: Response {
     Response(
@@ -118,22 +128,50 @@ public struct ListeningError: Error, Sendable, CustomStringConvertible {
   }
 }
 
-private final class ConnectionCount: Sendable {
-  private let value = Atomic<Int>(0)
+/// Who is there, at most twice as many as are served.
+private final class Places: Sendable {
+  enum Place { case served, turnedAway }
 
-  /// Counts a connection until it closes, and says how many there are with it.
-  func open(until closed: EventLoopFuture<Void>) -> Int {
-    closed.whenComplete { _ in self.value.subtract(1, ordering: .relaxed) }
-    return value.add(1, ordering: .relaxed).newValue
+  private let limit: Int
+  private let served = Atomic(0)
+  private let turnedAway = Atomic(0)
+
+  init(_ limit: Int) { self.limit = limit }
+
+  /// A place for a connection until it closes; nil where there is none. On the listener's one
+  /// thread.
+  func take(until closed: EventLoopFuture<Void>) -> Place? {
+    let place: Place
+    if served.load(ordering: .relaxed) < limit {
+      place = .served
+    } else if turnedAway.load(ordering: .relaxed) < limit {
+      place = .turnedAway
+    } else {
+      return nil
+    }
+    add(1, to: place)
+    closed.whenComplete { _ in self.add(-1, to: place) }
+    return place
   }
 
-  /// Waits until all are closed, in a task of its own because the caller's may be cancelled.
+  private func add(_ number: Int, to place: Place) {
+    switch place {
+    case .served: served.add(number, ordering: .relaxed)
+    case .turnedAway: turnedAway.add(number, ordering: .relaxed)
+    }
+  }
+
+  /// Waits until all are gone, in a task of its own because the caller's may be cancelled.
   func drain(within limit: Duration) async {
     await Task {
       let deadline = ContinuousClock.now + limit
-      while value.load(ordering: .relaxed) > 0, ContinuousClock.now < deadline {
+      while served.load(ordering: .relaxed) + turnedAway.load(ordering: .relaxed) > 0,
+        ContinuousClock.now < deadline
+      {
         try? await Task.sleep(for: .milliseconds(5))
       }
     }.value
   }
 }
+
+private struct NoPlace: Error {}

@@ -11,7 +11,8 @@ import Testing
 @Suite struct RemoteTests {
   /// A server with TLS beside one on a Unix socket, and a hostile client's descriptor of it.
   private func serve(
-    limits: ClientLimits, _ body: @escaping @Sendable (_ port: UInt16, _ socketPath: String) -> Void
+    limits: ClientLimits,
+    _ body: @escaping @Sendable (_ port: UInt16, _ socketPath: String, SecretFiles) -> Void
   ) async throws {
     let secrets = try SecretFiles()
     let port = UInt16.random(in: 20_000..<30_000)
@@ -25,12 +26,12 @@ import Testing
       let serving = Task { try await server.run() }
       for await _ in opened { break }
       let path = desk.socketPath
-      await onThread { body(port, path) }
+      await onThread { body(port, path, secrets) }
       // The next honest client is served.
       let honest = await onThread { () -> String in
         var status = ""
         for _ in 0..<200 where status != "200" {
-          status = secrets.curl(port, "/v1/timeouts")
+          status = secrets.curl(port)
           usleep(20_000)
         }
         return status
@@ -44,18 +45,12 @@ import Testing
   @Test(.requires(.commands("curl", "openssl")))
   func handshakesThatNeverEndAreCutOff() async throws {
     let limits = ClientLimits(requestTime: .milliseconds(300), connections: 4)
-    try await serve(limits: limits) { port, path in
+    try await serve(limits: limits) { port, path, _ in
       // A record's head (RFC 8446 §5.1) that promises a ClientHello, nothing, and no TLS at all.
       let beginnings: [[UInt8]] = [
         [], [22], [22, 3, 1, 2, 0, 1], [22, 3, 1, 0, 4, 1, 0, 255, 255],
       ]
-      let clients = beginnings.map { beginning in
-        let descriptor = RawClient.connected(port: port)
-        _ = beginning.withUnsafeBytes {
-          send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-        }
-        return descriptor
-      }
+      let clients = beginnings.map { Self.connection(to: port, beginning: $0) }
       // All places are taken, and the Unix socket has its own.
       #expect(RawClient.get("/v1/timeouts", at: path)?.status == 200)
       for descriptor in clients {
@@ -65,9 +60,106 @@ import Testing
     }
   }
 
+  /// As far into the handshake as a client's first word goes, at once or octet by octet: it is cut
+  /// off, and of a hundred no more than twice the places are ever heard.
+  @Test(.requires(.commands("curl", "openssl")))
+  func handshakesThatStallAreCutOff() async throws {
+    let hello = try firstFlight()
+    try await serve(limits: ClientLimits(requestTime: .seconds(3), connections: 4)) {
+      port, path, _ in
+      let crowd = (0..<100).map { _ in Self.connection(to: port, beginning: hello) }
+      #expect(RawClient.get("/v1/timeouts", at: path)?.status == 200)
+      let answers = crowd.map { RawClient(descriptor: $0).readToEnd() }
+      #expect(answers.allSatisfy { $0 != nil })
+      let heard = answers.count { !($0 ?? Data()).isEmpty }
+      #expect((1...8).contains(heard), "\(heard) were heard")
+      // A handshake's record (RFC 8446 §5.1) was sent to those.
+      #expect(answers.allSatisfy { $0?.first.map { $0 == 22 } ?? true })
+      let start = ContinuousClock.now
+      #expect(Self.trickle(hello, to: port) != nil)
+      #expect(ContinuousClock.now - start < .seconds(30))
+    }
+  }
+
+  /// The handshake is done, and the request comes an octet at a time.
+  @Test(.requires(.commands("curl", "openssl")))
+  func aTrickleWithinTLSEnds() async throws {
+    try await serve(limits: ClientLimits(requestTime: .milliseconds(500))) { port, _, _ in
+      let answer = try? Child.run([
+        "sh", "-c",
+        "(printf 'GET / HTTP/1.1\\r\\nA: '; while sleep 0.02; do printf a || exit; done)"
+          + " | openssl s_client -quiet -connect 127.0.0.1:\(port) 2>/dev/null",
+      ])
+      #expect(answer?.output.hasPrefix("HTTP/1.1 408 ") == true, "\(String(describing: answer))")
+    }
+  }
+
+  /// Who comes when all places are taken is told so; when as many are being told, not even that.
+  @Test(.requires(.commands("curl", "openssl")))
+  func whoFindsNoPlaceIsTold() async throws {
+    try await serve(limits: ClientLimits(requestTime: .seconds(3), connections: 2)) {
+      port, path, secrets in
+      let served = (0..<2).map { _ in RawClient.connected(port: port) }
+      #expect(secrets.curl(port) == "503")
+      // That one's place is free again.
+      usleep(200_000)
+      let turnedAway = (0..<2).map { _ in RawClient.connected(port: port) }
+      #expect(secrets.curl(port) == "000")
+      #expect(RawClient.get("/v1/timeouts", at: path)?.status == 200)
+      for descriptor in served + turnedAway {
+        #expect(RawClient(descriptor: descriptor).readToEnd() != nil)
+      }
+    }
+  }
+
+  private static func connection(to port: UInt16, beginning octets: [UInt8]) -> Int32 {
+    let descriptor = RawClient.connected(port: port)
+    _ = octets.withUnsafeBytes {
+      send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
+    return descriptor
+  }
+
+  /// Sends an octet at a time until the server has enough of it; returns what that said.
+  private static func trickle(_ octets: [UInt8], to port: UInt16) -> Data? {
+    let client = RawClient(descriptor: RawClient.connected(port: port))
+    for octet in octets {
+      guard client.send([octet]) else { break }
+      usleep(20_000)
+    }
+    return client.readToEnd()
+  }
+
+  /// What `openssl s_client` sends to a server before it has heard anything.
+  private func firstFlight() throws -> [UInt8] {
+    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(listener) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isListening = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(listener, $0, size) == 0 && listen(listener, 1) == 0
+          && getsockname(listener, $0, &size) == 0
+      }
+    }
+    #expect(isListening)
+    let client = try Child([
+      "openssl", "s_client", "-connect", "127.0.0.1:\(UInt16(bigEndian: address.sin_port))",
+    ])
+    defer { client.send(SIGKILL) }
+    let connection = accept(listener, nil, nil)
+    defer { close(connection) }
+    var octets = [UInt8](repeating: 0, count: 4096)
+    let count = recv(connection, &octets, octets.count, 0)
+    try #require(count > 100 && octets[0] == 22)
+    return Array(octets[..<count])
+  }
+
   @Test(.requires(.commands("curl", "openssl")))
   func anyOctetsAreAnsweredOrCutOff() async throws {
-    try await serve(limits: ClientLimits(requestTime: .milliseconds(300))) { port, _ in
+    try await serve(limits: ClientLimits(requestTime: .milliseconds(300))) { port, _, _ in
       var seed = Seed(21)
       for number in 0..<60 {
         let descriptor = RawClient.connected(port: port)
@@ -160,10 +252,10 @@ private final class SecretFiles: Sendable {
   }
 
   /// The status that curl gets with the token.
-  func curl(_ port: UInt16, _ target: String) -> String {
+  func curl(_ port: UInt16) -> String {
     let answer = try? Child.run([
       "curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", certificate,
-      "-H", "Authorization: Bearer 0123456789abcdef", "https://127.0.0.1:\(port)\(target)",
+      "-H", "Authorization: Bearer 0123456789abcdef", "https://127.0.0.1:\(port)/v1/timeouts",
     ])
     return answer?.output ?? "none"
   }
