@@ -20,8 +20,19 @@ struct OperatorProgram: Sendable {
 
   var path: String { words[0] }
 
-  /// - Returns: 0 and the process, which the caller waits for; else an errno.
-  func start() -> (code: Int32, process: pid_t) {
+  func start() throws(OperatorProgramFailure) -> RunningProgram {
+    let process = try spawn()
+    let descriptor = pidfd_open(process, 0)
+    guard descriptor >= 0 else {
+      let failure = OperatorProgramFailure(code: errno)
+      kill(-process, SIGKILL)
+      waitpid(process, nil, 0)
+      throw failure
+    }
+    return RunningProgram(process: process, descriptor: descriptor)
+  }
+
+  private func spawn() throws(OperatorProgramFailure) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -45,6 +56,67 @@ struct OperatorProgram: Sendable {
     defer { for word in arguments + environment { free(word) } }
     var process: pid_t = 0
     let code = posix_spawn(&process, path, &actions, &attributes, &arguments, &environment)
-    return (code, process)
+    guard code == 0 else { throw OperatorProgramFailure(code: code) }
+    return process
+  }
+}
+
+/// An operator's program could not be started.
+struct OperatorProgramFailure: Error, CustomStringConvertible {
+  /// The errno.
+  let code: Int32
+
+  var description: String { String(cString: strerror(code)).lowercased() }
+}
+
+/// An operator's program that was started and has not been buried.
+struct RunningProgram: Sendable {
+  enum Ending: Equatable, CustomStringConvertible {
+    case exit(Int32)
+    case signal(Int32)
+
+    var description: String {
+      switch self {
+      case .exit(let code): "exit code \(code)"
+      case .signal(let number): "signal \(number)"
+      }
+    }
+  }
+
+  let process: pid_t
+  /// Has something to read once the program has ended (pidfd_open(2)).
+  let descriptor: Int32
+
+  /// nil while it runs.
+  var ending: Ending? {
+    var information = siginfo_t()
+    // It stays to be waited for, so that its number and its group's are nobody else's.
+    let options = WEXITED | WNOHANG | WNOWAIT
+    guard waitid(P_PID, id_t(process), &information, options) == 0,
+      information.si_signo == SIGCHLD
+    else { return nil }
+    let status = information._sifields._sigchld.si_status
+    return information.si_code == CLD_EXITED ? .exit(status) : .signal(status)
+  }
+
+  /// Waits for the end, `limit` at most; nil where it has not come.
+  func ending(within limit: Duration) -> Ending? {
+    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    let deadline = monotonicTime() + limit
+    while case let left = deadline - monotonicTime(), left > .zero {
+      if poll(&wanted, 1, Int32(left / .milliseconds(1)) + 1) > 0 { break }
+    }
+    return ending
+  }
+
+  /// Kills it with all that it has started.
+  func killGroup() { kill(-process, SIGKILL) }
+
+  /// Takes what is left of it from the system; false while it still runs. Once it is true, this is
+  /// nobody's program.
+  func bury() -> Bool {
+    guard waitpid(process, nil, WNOHANG) != 0 else { return false }
+    close(descriptor)
+    return true
   }
 }

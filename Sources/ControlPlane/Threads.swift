@@ -34,3 +34,13 @@ func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t? {
   }
   return thread
 }
+
+/// Does what blocks on a thread of its own; right here where the system has no more.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+  await withCheckedContinuation { continuation in
+    guard let thread = startThread({ continuation.resume(returning: body()) }) else {
+      return continuation.resume(returning: body())
+    }
+    pthread_detach(thread)
+  }
+}

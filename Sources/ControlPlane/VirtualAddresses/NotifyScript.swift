@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
 import Logging
 
 /// The operator's script for changes of role, called as keepalived calls a `notify` script
@@ -17,7 +16,6 @@ struct NotifyScript: Sendable {
 
   /// What a script is given before it is killed: it must not hold up the next change for long.
   private static let limit = Duration.seconds(10)
-  private static let lookInterval = Duration.milliseconds(20)
   /// VRRP's own default (RFC 5798 §5.2.4); Martinet has none to tell.
   private static let priority = "100"
 
@@ -51,25 +49,24 @@ struct NotifyScript: Sendable {
   private func call(_ state: State) async {
     let program = OperatorProgram(
       command, further: ["INSTANCE", interface, state.rawValue, Self.priority])
-    let (code, process) = program.start()
-    guard code == 0 else {
-      return complain(state, "cannot be started: \(String(cString: strerror(code)).lowercased())")
-    }
-    let deadline = ContinuousClock.now + Self.limit
-    var (status, isKilled): (Int32, Bool) = (0, false)
-    while waitpid(process, &status, WNOHANG) == 0 {
-      if !isKilled, ContinuousClock.now >= deadline {
-        // Not waited for yet, so that the group's number is nobody else's.
-        kill(-process, SIGKILL)
-        isKilled = true
+    do throws(OperatorProgramFailure) {
+      let running = try program.start()
+      switch await onThread({ Self.ending(of: running) }) {
+      case nil: complain(state, "has not ended after \(Self.limit) and was killed")
+      case .exit(0): break
+      case let ending?: complain(state, "\(ending)")
       }
-      try? await Task.sleep(for: Self.lookInterval)
+    } catch {
+      complain(state, "cannot be started: \(error)")
     }
-    if isKilled {
-      complain(state, "has not ended after \(Self.limit) and was killed")
-    } else if status != 0 {
-      complain(state, status & 0x7f == 0 ? "exit code \(status >> 8)" : "signal \(status & 0x7f)")
-    }
+  }
+
+  /// Returns when it is buried; nil where it had to be killed.
+  private static func ending(of running: RunningProgram) -> RunningProgram.Ending? {
+    let ending = running.ending(within: limit)
+    if ending == nil { running.killGroup() }
+    while !running.bury() { _ = running.ending(within: limit) }
+    return ending
   }
 
   private func complain(_ state: State, _ what: String) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CProbe
 import DataPlane
 import Glibc
 
@@ -8,8 +7,7 @@ import Glibc
 final class CommandProbe: Probe {
   private let program: OperatorProgram
   private let graveyard: Graveyard
-  private var process: pid_t?
-  private var descriptor: Int32 = -1
+  private var running: RunningProgram?
 
   /// - Parameter command: a path and arguments, blanks between them.
   init(_ command: String, _ address: IPAddress, _ port: Port, _ graveyard: Graveyard) {
@@ -20,51 +18,42 @@ final class CommandProbe: Probe {
 
   func begin() -> ProbeStep {
     guard graveyard.hasRoom() else { return .finished(.none("earlier runs cannot be killed")) }
-    let (code, process) = program.start()
-    guard code == 0 else {
-      return .finished(.none("\(program.path): \(String(cString: strerror(code)).lowercased())"))
+    do throws(OperatorProgramFailure) {
+      let running = try program.start()
+      self.running = running
+      return .waiting(for: .reading, on: running.descriptor, isKnown: false)
+    } catch {
+      return .finished(.none("\(program.path): \(error)"))
     }
-    self.process = process
-    descriptor = pidfd_open(process, 0)
-    guard descriptor >= 0 else { return .finished(.none("pidfd_open: errno \(errno)")) }
-    return .waiting(for: .reading, on: descriptor, isKnown: false)
   }
 
   /// The program has ended, and waits to be asked how.
   func proceed(hasFailed: Bool) -> ProbeStep {
-    var information = siginfo_t()
-    let options = WEXITED | WNOHANG | WNOWAIT
-    guard let process, waitid(P_PID, id_t(process), &information, options) == 0 else {
-      return .finished(.none("waitid: errno \(errno)"))
-    }
-    let status = information._sifields._sigchld.si_status
-    guard information.si_code == CLD_EXITED else { return .finished(.failure("signal \(status)")) }
-    return .finished(status == 0 ? .success : .failure("exit code \(status)"))
+    guard let ending = running?.ending else { return .finished(.none("waitid: errno \(errno)")) }
+    return .finished(ending == .exit(0) ? .success : .failure("\(ending)"))
   }
 
   func end() {
-    if descriptor >= 0 { close(descriptor) }
-    guard let process else { return }
-    // It has not been waited for, so the group's number is nobody else's.
-    kill(-process, SIGKILL)
-    graveyard.bury(process)
-    self.process = nil
+    guard let running else { return }
+    running.killGroup()
+    graveyard.bury(running)
+    self.running = nil
   }
 }
 
-/// Processes that were killed and may still need to be waited for.
+/// Programs that were killed and may still need to be waited for.
 final class Graveyard {
   private static let limit = 64
-  private var processes: [pid_t] = []
+  private var programs: [RunningProgram] = []
 
-  func bury(_ process: pid_t) {
-    processes.append(process)
+  func bury(_ program: RunningProgram) {
+    programs.append(program)
     _ = hasRoom()
   }
 
   /// Whether more may be killed; waits for none.
   func hasRoom() -> Bool {
-    processes.removeAll { waitpid($0, nil, WNOHANG) != 0 }
-    return processes.count < Self.limit
+    programs.removeAll { $0.bury() }
+    return programs.count < Self.limit
   }
 }
