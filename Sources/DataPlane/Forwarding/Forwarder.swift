@@ -237,8 +237,8 @@ private struct ForwarderLayout {
     let batch = ForwarderCore.batchLimit
     return ForwarderCore(
       content: content, hashKey: hashKey,
-      ipv4: IPv4ConnectionTable(base: base + sections.ipv4, lineMask: UInt64(ipv4Lines - 1)),
-      ipv6: IPv6ConnectionTable(base: base + sections.ipv6, lineMask: UInt64(ipv6Lines - 1)),
+      ipv4: IPv4ConnectionTable(base: base + sections.ipv4, lineCount: ipv4Lines),
+      ipv6: IPv6ConnectionTable(base: base + sections.ipv6, lineCount: ipv6Lines),
       realServers: (base + sections.realServers).bindMemory(
         to: RealServerCounters.self, capacity: indices),
       loads: ConnectionLoads(

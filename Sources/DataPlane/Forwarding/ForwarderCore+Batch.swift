@@ -37,16 +37,18 @@ extension ForwarderCore {
   private static func forwardIPv4(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ count: Int
   ) {
-    let hits = HitContext(core)
+    let hits = HitContext(core, batch.now)
     let (packets, misses) = (core.pointee.ipv4Packets, core.pointee.misses)
     var missCount = 0
-    for place in 0..<count {
-      let packet = packets[place]
+    var place = packets
+    while place < packets + count {
+      let packet = place.pointee
+      place += 1
       if let position = IPv4ConnectionTable.find(packet.key, in: packet.line) {
         hits.forward(core, batch, position.meta, packet.frame, packet.facts)
       } else {
         machine_prefetch(IPv4ConnectionTable.neighbour(of: packet.line))
-        misses[missCount] = UInt8(truncatingIfNeeded: place)
+        misses[missCount] = UInt8(truncatingIfNeeded: place - packets &- 1)
         missCount &+= 1
       }
     }
@@ -58,16 +60,18 @@ extension ForwarderCore {
   private static func forwardIPv6(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ count: Int
   ) {
-    let hits = HitContext(core)
+    let hits = HitContext(core, batch.now)
     let (packets, misses) = (core.pointee.ipv6Packets, core.pointee.misses)
     var missCount = 0
-    for place in 0..<count {
-      let packet = packets[place]
+    var place = packets
+    while place < packets + count {
+      let packet = place.pointee
+      place += 1
       if let position = IPv6ConnectionTable.find(packet.key, in: packet.line) {
         hits.forward(core, batch, position.meta, packet.frame, packet.facts)
       } else {
         machine_prefetch(IPv6ConnectionTable.neighbour(of: packet.line))
-        misses[missCount] = UInt8(truncatingIfNeeded: place)
+        misses[missCount] = UInt8(truncatingIfNeeded: place - packets &- 1)
         missCount &+= 1
       }
     }
@@ -88,17 +92,18 @@ extension ForwarderCore {
 private struct HitContext: BitwiseCopyable {
   let nextHops: UnsafeMutablePointer<NextHop>
   let realServerCount: Int
-  let timeouts: UnsafeMutablePointer<UInt32>
-  let transitions: UnsafeMutableRawPointer
+  let states: StateTable
   let counters: UnsafeMutablePointer<RealServerCounters>
+  /// The tick after the present one, in the place of a record's expiry.
+  let next: UInt64
 
-  @inline(__always) init(_ core: UnsafeMutablePointer<ForwarderCore>) {
+  @inline(__always) init(_ core: UnsafeMutablePointer<ForwarderCore>, _ now: Tick) {
     let content = core.pointee.content
     nextHops = content.pointee.nextHops
     realServerCount = content.pointee.realServerCount
-    timeouts = content.pointee.timeouts
-    transitions = content.pointee.transitions
+    states = content.pointee.states
     counters = core.pointee.realServers
+    next = UInt64(now.rawValue &+ 1) &<< 32
   }
 
   /// A packet with a record: forwarded here while nothing but the idle time changes, out of line
@@ -109,18 +114,14 @@ private struct HitContext: BitwiseCopyable {
     _ record: UnsafeMutablePointer<UInt64>, _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts
   ) {
     let meta = ConnectionMeta(rawValue: record.pointee)
-    let transition = StateTransition(
-      rawValue: transitions.load(
-        fromByteOffset: StateTransition.offset(event: facts.event.rawValue, state: meta.state),
-        as: UInt8.self))
+    let state = states.row(meta.state)
     let realServer = Int(meta.realServer)
     guard
-      _fastPath(transition.staysInLine), _fastPath(!meta.isExpired(at: batch.now)),
+      _fastPath(state.transition(on: facts.event).staysInLine), _fastPath(meta.lasts(until: next)),
       _fastPath(realServer < realServerCount), _fastPath(nextHops[realServer].status == .live)
     else { return ForwarderCore.settle(core, batch, record, frame, facts) }
-    let idle = timeouts[Int(meta.state & (ConnectionState.limit - 1))]
     counters[realServer].packets &+= 1
-    record.pointee = meta.refreshed(until: batch.now.advanced(byMilliseconds: idle)).rawValue
+    record.pointee = meta.refreshed(next &+ state.lifetimeFromNext).rawValue
     counters[realServer].bytes &+= UInt64(facts.ipBytes)
     let nextHop = nextHops[realServer]
     nextHop.rewrite(frame)

@@ -36,7 +36,7 @@ extension ForwarderCore {
       return drop(
         core, batch, facts, status == .unresolved ? .neighborUnresolved : .realServerRemoved)
     }
-    let transition = core.pointee.transition(meta.state, facts.event)
+    let transition = core.pointee.content.pointee.states.row(meta.state).transition(on: facts.event)
     core.pointee.recount(meta.realServer, from: meta.state, to: transition.nextState)
     if ConnectionState.isEstablished(rawValue: transition.nextState),
       transition.nextState != meta.state
@@ -44,7 +44,7 @@ extension ForwarderCore {
       core.pointee.assureTemplate(
         facts.service, core.pointee.client(of: record, facts.service), now: batch.now)
     }
-    let idle = core.pointee.content.pointee.timeouts[Int(transition.nextState)]
+    let idle = core.pointee.content.pointee.states.row(transition.nextState).idleMilliseconds
     record.pointee =
       ConnectionMeta(
         realServer: meta.realServer, state: transition.nextState,
@@ -132,13 +132,6 @@ extension ForwarderCore {
     guard placement.service == service, placement.position < record.memberCount else { return nil }
     let member = content.pointee.members[Int(record.firstMember &+ placement.position)]
     return member.realServer == realServer ? member : nil
-  }
-
-  private func transition(_ state: UInt8, _ event: ConnectionEvent) -> StateTransition {
-    StateTransition(
-      rawValue: content.pointee.transitions.load(
-        fromByteOffset: StateTransition.offset(event: event.rawValue, state: state),
-        as: UInt8.self))
   }
 
   /// The record of a connection that begins with this packet; counts it.

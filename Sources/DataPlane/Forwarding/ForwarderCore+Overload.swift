@@ -10,11 +10,12 @@ extension ForwarderCore {
   private static let evictionMilliseconds: UInt32 = 3000
 
   private func evictionLimit(_ now: Tick) -> Tick {
-    let idle = content.pointee.timeouts[Int(ConnectionState.synReceived.rawValue)]
+    let idle = content.pointee.states.row(ConnectionState.synReceived.rawValue).idleMilliseconds
     return now.advanced(byMilliseconds: idle &- Self.evictionMilliseconds)
   }
 
   /// An entry for a connection that is not in `line` or its neighbour; nil where there is no room.
+  @inline(__always)
   func room(
     inIPv4 line: UnsafeMutableRawPointer, _ facts: PacketFacts, _ now: Tick
   ) -> IPv4ConnectionTable.Position? {
@@ -24,6 +25,7 @@ extension ForwarderCore {
   }
 
   /// As `room(inIPv4:)`.
+  @inline(__always)
   func room(
     inIPv6 line: UnsafeMutableRawPointer, _ facts: PacketFacts, _ now: Tick
   ) -> IPv6ConnectionTable.Position? {
@@ -42,7 +44,7 @@ extension ForwarderCore {
     guard key.pointee != 0, !meta.isExpired(at: now) else {
       return vacate(key, record, occupancy)
     }
-    let idle = content.pointee.timeouts[Int(meta.state)]
+    let idle = content.pointee.states.row(meta.state).idleMilliseconds
     let silence = Int32(bitPattern: idle) &- meta.expiry.milliseconds(since: now)
     counters.countEviction(silentMilliseconds: UInt32(bitPattern: max(0, silence)))
     remove(key, record, occupancy)

@@ -13,24 +13,29 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch
   ) -> (ipv4: Int, ipv6: Int) {
     let intake = IPv4Intake(core)
-    var (ipv4Count, ipv6Count) = (0, 0)
+    let first = core.pointee.ipv4Packets
+    var place = first
+    var ipv6Count = 0
     var index = 0
     while index < batch.count {
       guard
         let frame = open(batch, index),
         let fields = PacketParser.plainIPv4(frame.octets.bytes)
       else {
-        (index, ipv4Count, ipv6Count) = parseOthers(core, batch, from: index, ipv4Count, ipv6Count)
+        let ipv4Count: Int
+        (index, ipv4Count, ipv6Count) = parseOthers(
+          core, batch, from: index, place - first, ipv6Count)
+        place = first + ipv4Count
         continue
       }
-      if _fastPath(intake.accept(fields, frame, index, ipv4Count)) {
-        ipv4Count &+= 1
+      if _fastPath(intake.accept(fields, frame, index, place)) {
+        place += 1
       } else {
         refuse(core, batch, index, .noService)
       }
       index &+= 1
     }
-    return (ipv4Count, ipv6Count)
+    return (place - first, ipv6Count)
   }
 
   /// A run of frames that are not plain IPv4: IPv6, VLAN tags, fragments, garbage. A run and not
@@ -70,29 +75,31 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, from first: Int, _ ipv6Count: Int
   ) -> (index: Int, ipv6: Int) {
     let intake = IPv6Intake(core)
-    var (index, ipv6Count) = (first, ipv6Count)
+    var index = first
+    var place = core.pointee.ipv6Packets + ipv6Count
     while index < batch.count {
       guard
         let frame = open(batch, index),
         let fields = PacketParser.plainIPv6(frame.octets.bytes)
       else { break }
-      if _fastPath(intake.accept(fields, frame, index, ipv6Count)) {
-        ipv6Count &+= 1
+      if _fastPath(intake.accept(fields, frame, index, place)) {
+        place += 1
       } else {
         refuse(core, batch, index, .noService)
       }
       index &+= 1
     }
-    return (index, ipv6Count)
+    return (index, place - core.pointee.ipv6Packets)
   }
 
   /// The frame at `index`, with its successor's headers asked for; nil if it does not lie in the
   /// frames.
   @inline(__always)
   private static func open(_ batch: Batch, _ index: Int) -> Frame? {
-    let descriptor = batch.descriptors[index]
-    if index &+ prefetchDistance < batch.count {
-      let ahead = batch.descriptors[index &+ prefetchDistance].address
+    let place = batch.descriptors + index
+    let descriptor = place.pointee
+    if index < batch.count &- prefetchDistance {
+      let ahead = place[prefetchDistance].address
       machine_prefetch(batch.frames + Int(truncatingIfNeeded: ahead))
     }
     let isInside =
@@ -116,12 +123,14 @@ extension ForwarderCore {
     case .ipv4:
       let parsed = PacketParser.ipv4(bytes, at: offset)
       guard let fields = parsed.fields else { return parsed.reason }
-      guard IPv4Intake(core).accept(fields, frame, index, ipv4Count) else { return .noService }
+      let place = core.pointee.ipv4Packets + ipv4Count
+      guard IPv4Intake(core).accept(fields, frame, index, place) else { return .noService }
       ipv4Count &+= 1
     case .ipv6:
       let parsed = PacketParser.ipv6(bytes, at: offset)
       guard let fields = parsed.fields else { return parsed.reason }
-      guard IPv6Intake(core).accept(fields, frame, index, ipv6Count) else { return .noService }
+      let place = core.pointee.ipv6Packets + ipv6Count
+      guard IPv6Intake(core).accept(fields, frame, index, place) else { return .noService }
       ipv6Count &+= 1
     default:
       return .notIP
@@ -145,29 +154,31 @@ private struct IPv4Intake: BitwiseCopyable {
   let services: IPv4ServiceTable
   let table: IPv4ConnectionTable
   let hashKey: HashKey
-  let packets: UnsafeMutablePointer<IPv4Packet>
 
   @inline(__always) init(_ core: UnsafeMutablePointer<ForwarderCore>) {
     services = core.pointee.content.pointee.ipv4Services
     table = core.pointee.ipv4
     hashKey = core.pointee.hashKey
-    packets = core.pointee.ipv4Packets
   }
 
-  /// Puts one packet into scratch place `place`; false if no service takes it.
+  /// Puts one packet into `place`; false if no service takes it.
   @inline(__always)
-  func accept(_ fields: IPv4Fields, _ frame: Frame, _ index: Int, _ place: Int) -> Bool {
-    let service = services.lookUp(
+  func accept(
+    _ fields: IPv4Fields, _ frame: Frame, _ index: Int, _ place: UnsafeMutablePointer<IPv4Packet>
+  ) -> Bool {
+    // First, so that the rest does without them in registers.
+    place.pointee.frame = frame.start
+    place.pointee.traits = PacketTraits(fields.transport, index: index)
+    let known = services.lookUp(
       IPv4ServiceTable.key(
         fields.destination, fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard _fastPath(service != 0) else { return false }
+    guard let service = known else { return false }
     let key = IPv4ConnectionTable.key(
       client: fields.source, port: fields.transport.sourcePort, service: service)
     let line = table.line(hashKey.hash(key))
     machine_prefetch(line)
-    packets[place] = IPv4Packet(
-      key: key, line: line, frame: frame.start,
-      facts: PacketFacts(fields.transport, service: service, index: index))
+    place.pointee.key = key
+    place.pointee.line = line
     return true
   }
 }
@@ -177,30 +188,31 @@ private struct IPv6Intake: BitwiseCopyable {
   let services: IPv6ServiceTable
   let table: IPv6ConnectionTable
   let hashKey: HashKey
-  let packets: UnsafeMutablePointer<IPv6Packet>
 
   @inline(__always) init(_ core: UnsafeMutablePointer<ForwarderCore>) {
     services = core.pointee.content.pointee.ipv6Services
     table = core.pointee.ipv6
     hashKey = core.pointee.hashKey
-    packets = core.pointee.ipv6Packets
   }
 
   /// As `IPv4Intake.accept`.
   @inline(__always)
-  func accept(_ fields: IPv6Fields, _ frame: Frame, _ index: Int, _ place: Int) -> Bool {
-    let service = services.lookUp(
+  func accept(
+    _ fields: IPv6Fields, _ frame: Frame, _ index: Int, _ place: UnsafeMutablePointer<IPv6Packet>
+  ) -> Bool {
+    place.pointee.frame = frame.start
+    place.pointee.traits = PacketTraits(fields.transport, index: index)
+    let known = services.lookUp(
       fields.destinationHigh, fields.destinationLow,
       IPv6ServiceTable.transport(fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard _fastPath(service != 0) else { return false }
+    guard let service = known else { return false }
     let key = IPv6ConnectionKey(
       high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,
       service: service)
     let line = table.line(hashKey.hash(key.high, key.low, key.transport))
     machine_prefetch(line)
-    packets[place] = IPv6Packet(
-      key: key, line: line, frame: frame.start,
-      facts: PacketFacts(fields.transport, service: service, index: index))
+    place.pointee.key = key
+    place.pointee.line = line
     return true
   }
 }

@@ -159,7 +159,7 @@ extension ForwarderCore {
     }
     core.pointee.ipv4Packets[0] = IPv4Packet(
       key: key, line: line, frame: frame,
-      facts: PacketFacts(fields.transport, service: service, index: index))
+      traits: PacketTraits(fields.transport, index: index))
     core.pointee.misses[0] = 0
     openIPv4(core, batch, 1)
     return nil
@@ -180,7 +180,7 @@ extension ForwarderCore {
     }
     core.pointee.ipv6Packets[0] = IPv6Packet(
       key: key, line: line, frame: frame,
-      facts: PacketFacts(fields.transport, service: service, index: index))
+      traits: PacketTraits(fields.transport, index: index))
     core.pointee.misses[0] = 0
     openIPv6(core, batch, 1)
     return nil
@@ -246,10 +246,10 @@ extension ForwarderCore {
 
   /// nil where no service of one port takes the packet.
   private func key(of fields: IPv4Fields) -> (key: UInt64, service: UInt16)? {
-    let service = content.pointee.ipv4Services.lookUp(
+    let known = content.pointee.ipv4Services.lookUp(
       IPv4ServiceTable.key(
         fields.destination, fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard service != 0 else { return nil }
+    guard let service = known else { return nil }
     return (
       IPv4ConnectionTable.key(
         client: fields.source, port: fields.transport.sourcePort, service: service), service
@@ -258,10 +258,10 @@ extension ForwarderCore {
 
   /// nil where no service takes the packet.
   private func key(of fields: IPv6Fields) -> (key: IPv6ConnectionKey, service: UInt16)? {
-    let service = content.pointee.ipv6Services.lookUp(
+    let known = content.pointee.ipv6Services.lookUp(
       fields.destinationHigh, fields.destinationLow,
       IPv6ServiceTable.transport(fields.transport.destinationPort, fields.transport.ipProtocol))
-    guard service != 0 else { return wideKey(of: fields) }
+    guard let service = known else { return wideKey(of: fields) }
     return (
       IPv6ConnectionKey(
         high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,

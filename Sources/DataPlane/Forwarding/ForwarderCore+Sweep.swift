@@ -39,9 +39,9 @@ extension ForwarderCore {
     let keeps = position.round % Self.roundsPerKeeping == 0
     for _ in 0..<due {
       if position.line < ends.ipv4 {
-        sweepIPv4(ipv4.line(UInt64(position.line)), now, keepsTemplates: keeps)
+        sweepIPv4(ipv4.line(at: position.line), now, keepsTemplates: keeps)
       } else if position.line < ends.ipv6 {
-        sweepIPv6(ipv6.line(UInt64(position.line - ends.ipv4)), now, keepsTemplates: keeps)
+        sweepIPv6(ipv6.line(at: position.line - ends.ipv4), now, keepsTemplates: keeps)
       } else {
         sweepTemplates(bucket: position.line - ends.ipv6, now: now)
       }

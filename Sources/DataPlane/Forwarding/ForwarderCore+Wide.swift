@@ -42,7 +42,7 @@ extension ForwarderCore {
     machine_prefetch(line)
     core.pointee.ipv6Packets[place] = IPv6Packet(
       key: key, line: line, frame: frame.baseAddress.unsafelyUnwrapped,
-      facts: PacketFacts(fields.transport, service: service, index: index))
+      traits: PacketTraits(fields.transport, index: index))
     return true
   }
 

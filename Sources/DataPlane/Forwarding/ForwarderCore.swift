@@ -5,7 +5,11 @@ struct IPv4Packet: BitwiseCopyable {
   var key: UInt64
   var line: UnsafeMutableRawPointer
   var frame: UnsafeMutableRawPointer
-  var facts: PacketFacts
+  var traits: PacketTraits
+
+  @inline(__always) var facts: PacketFacts {
+    PacketFacts(service: UInt16(truncatingIfNeeded: key), traits)
+  }
 }
 
 /// An IPv6 packet between the passes, 48 octets.
@@ -13,10 +17,28 @@ struct IPv6Packet: BitwiseCopyable {
   var key: IPv6ConnectionKey
   var line: UnsafeMutableRawPointer
   var frame: UnsafeMutableRawPointer
-  var facts: PacketFacts
+  var traits: PacketTraits
+
+  @inline(__always) var facts: PacketFacts {
+    PacketFacts(service: UInt16(truncatingIfNeeded: key.transport), traits)
+  }
 }
 
 /// What both families keep of a packet besides its key.
+struct PacketTraits: BitwiseCopyable {
+  var ipBytes: UInt16
+  var event: ConnectionEvent
+  /// Place in the batch.
+  var index: UInt8
+
+  @inline(__always) init(_ transport: TransportFields, index: Int) {
+    ipBytes = transport.ipBytes
+    event = transport.event
+    self.index = UInt8(truncatingIfNeeded: index)
+  }
+}
+
+/// What the passes after the first decide by, of either family.
 struct PacketFacts: BitwiseCopyable {
   var service: UInt16
   var ipBytes: UInt16
@@ -24,11 +46,11 @@ struct PacketFacts: BitwiseCopyable {
   /// Place in the batch.
   var index: UInt8
 
-  @inline(__always) init(_ transport: TransportFields, service: UInt16, index: Int) {
+  @inline(__always) init(service: UInt16, _ traits: PacketTraits) {
     self.service = service
-    ipBytes = transport.ipBytes
-    event = transport.event
-    self.index = UInt8(truncatingIfNeeded: index)
+    ipBytes = traits.ipBytes
+    event = traits.event
+    index = traits.index
   }
 }
 

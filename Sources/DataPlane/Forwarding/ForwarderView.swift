@@ -108,7 +108,7 @@ public struct ForwarderView: @unchecked Sendable {
 
   private func ipv4(_ record: Int, _ now: Tick) -> ConnectionDescription? {
     let (line, slot) = record.quotientAndRemainder(dividingBy: IPv4ConnectionTable.entriesPerLine)
-    let keys = ipv4.line(UInt64(line)).assumingMemoryBound(to: UInt64.self)
+    let keys = ipv4.line(at: line).assumingMemoryBound(to: UInt64.self)
     let position = IPv4ConnectionTable.Position(key: keys + slot)
     let key = sharedLoad(position.key)
     let meta = ConnectionMeta(rawValue: sharedLoad(position.meta))
@@ -120,7 +120,7 @@ public struct ForwarderView: @unchecked Sendable {
 
   private func ipv6(_ record: Int, _ now: Tick) -> ConnectionDescription? {
     let (line, slot) = record.quotientAndRemainder(dividingBy: IPv6ConnectionTable.entriesPerLine)
-    let words = ipv6.line(UInt64(line)).assumingMemoryBound(to: UInt64.self)
+    let words = ipv6.line(at: line).assumingMemoryBound(to: UInt64.self)
     let position = IPv6ConnectionTable.Position(words: words + slot * 4)
     let transport = sharedLoad(position.transport)
     let address = IPAddress(

@@ -34,14 +34,14 @@ static uint16_t schedule(struct twin *t, uint16_t index)
 
 static uint64_t opened(struct twin *t, uint16_t server, struct facts f, uint32_t now)
 {
-	uint8_t state = t->transitions[f.event * STATE_ROOM + NO] & (STATE_ROOM - 1);
+	uint8_t state = t->states[NO].transitions[f.event] & (STATE_ROOM - 1);
 
 	t->counters[server].connections++;
 	if (is_active(state))
 		t->counters[server].active++;
 	else
 		t->counters[server].inactive++;
-	return meta_of(server, state, now + t->timeouts[state]);
+	return meta_of(server, state, now + (uint32_t)(t->states[state].lifetime >> 32));
 }
 
 static void transmit(struct twin *t, uint16_t server, uint8_t *frame, struct facts f)
@@ -72,12 +72,12 @@ void settle(struct twin *t, uint64_t *record, uint8_t *frame, struct facts f, ui
 	}
 	if (server >= t->hop_count || t->hops[server].status != LIVE)
 		return drop(t, f.index, TWIN_REAL_SERVER_REMOVED);
-	next = t->transitions[f.event * STATE_ROOM + state] & (STATE_ROOM - 1);
+	next = t->states[state].transitions[f.event] & (STATE_ROOM - 1);
 	if (is_active(state) != is_active(next)) {
 		t->counters[server].active += is_active(next) ? 1 : -1;
 		t->counters[server].inactive -= is_active(next) ? 1 : -1;
 	}
-	*record = meta_of(server, next, now + t->timeouts[next]);
+	*record = meta_of(server, next, now + (uint32_t)(t->states[next].lifetime >> 32));
 	transmit(t, server, frame, f);
 }
 
@@ -143,28 +143,29 @@ __attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uin
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct packet4 p = t->packets4[t->misses[i]];
+		struct facts f = facts_of(p.key, p.traits);
 		uint64_t *at = find4(p.key, p.line);
 		uint16_t server;
 
 		if (!at)
 			at = find4(p.key, neighbour(p.line));
 		if (at) {
-			settle(t, at + 4, p.frame, p.facts, now);
+			settle(t, at + 4, p.frame, f, now);
 			continue;
 		}
 		at = free4(p.line, now);
 		if (!at) {
-			forward_unrecorded(t, p.key, p.frame, p.facts);
+			forward_unrecorded(t, p.key, p.frame, f);
 			continue;
 		}
-		server = choose(t, p.facts);
+		server = choose(t, f);
 		if (!server)
 			continue;
 		vacate(t, at, at[4]);
-		at[4] = opened(t, server, p.facts, now);
+		at[4] = opened(t, server, f, now);
 		*at = p.key;
 		t->records++;
-		transmit(t, server, p.frame, p.facts);
+		transmit(t, server, p.frame, f);
 	}
 }
 
@@ -195,30 +196,31 @@ __attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uin
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct packet6 p = t->packets6[t->misses[i]];
+		struct facts f = facts_of(p.transport, p.traits);
 		uint64_t *at = find6(&p, p.line);
 		uint16_t server;
 
 		if (!at)
 			at = find6(&p, neighbour(p.line));
 		if (at) {
-			settle(t, at + 3, p.frame, p.facts, now);
+			settle(t, at + 3, p.frame, f, now);
 			continue;
 		}
 		at = free6(p.line, now);
 		if (!at) {
-			forward_unrecorded(t, p.high ^ p.low ^ p.transport, p.frame, p.facts);
+			forward_unrecorded(t, p.high ^ p.low ^ p.transport, p.frame, f);
 			continue;
 		}
-		server = choose(t, p.facts);
+		server = choose(t, f);
 		if (!server)
 			continue;
 		vacate(t, at + 2, at[3]);
-		at[3] = opened(t, server, p.facts, now);
+		at[3] = opened(t, server, f, now);
 		at[0] = p.high;
 		at[1] = p.low;
 		at[2] = p.transport;
 		t->records++;
-		transmit(t, server, p.frame, p.facts);
+		transmit(t, server, p.frame, f);
 	}
 }
 

@@ -31,11 +31,11 @@ static void fill_transitions(struct twin *t)
 			uint8_t next = event == EV_DATAGRAM || state == UD ? UD :
 				       event == 0 ? CL : table_of_states[row][state];
 
-			t->transitions[event * STATE_ROOM + state] =
+			t->states[state].transitions[event] =
 				next | (next != state || (event & (EV_SYN | EV_RST)) == EV_SYN ? 0x80 : 0);
 		}
 	for (int state = 0; state < STATES; state++)
-		t->timeouts[state] = timeouts_s[state] * 1000;
+		t->states[state].lifetime = (uint64_t)timeouts_s[state] * 1000 << 32;
 }
 
 static void give_frames(struct twin *t, uint64_t chunks, uint32_t chunk_bytes)

@@ -10,7 +10,7 @@ struct intake4 {
 	const struct slot4 *services;
 	uint64_t service_mask;
 	uint8_t *table;
-	uint64_t line_mask, keys[4];
+	uint64_t offset_mask, keys[4];
 	struct packet4 *packets;
 };
 
@@ -18,14 +18,14 @@ struct intake6 {
 	const struct slot6 *services;
 	uint64_t service_mask;
 	uint8_t *table;
-	uint64_t line_mask, keys[4];
+	uint64_t offset_mask, keys[4];
 	struct packet6 *packets;
 };
 
 hot struct intake4 intake4_of(struct twin *t)
 {
 	return (struct intake4){
-		t->services4, t->service_mask, t->table4, t->line_mask4,
+		t->services4, t->service_mask, t->table4, t->line_mask4 * 64,
 		{ t->keys[0], t->keys[1], t->keys[2], t->keys[3] }, t->packets4,
 	};
 }
@@ -33,37 +33,37 @@ hot struct intake4 intake4_of(struct twin *t)
 hot struct intake6 intake6_of(struct twin *t)
 {
 	return (struct intake6){
-		t->services6, t->service_mask, t->table6, t->line_mask6,
+		t->services6, t->service_mask, t->table6, t->line_mask6 * 64,
 		{ t->keys[0], t->keys[1], t->keys[2], t->keys[3] }, t->packets6,
 	};
 }
 
-hot uint16_t look_up4(const struct intake4 *in, uint64_t key)
+static __attribute__((noinline)) uint16_t look_up4_behind(const struct slot4 *slots, uint64_t mask,
+							  uint64_t key, uint64_t at)
 {
-	uint64_t at = service_hash4(key) & in->service_mask;
-
-	for (;;) {
-		if (likely(in->services[at].key == key))
-			return (uint16_t)in->services[at].service;
-		if (in->services[at].key == 0)
-			return 0;
-		at = (at + 1) & in->service_mask;
+	while (slots[at].key) {
+		at = (at + 1) & mask;
+		if (slots[at].key == key)
+			return (uint16_t)slots[at].service;
 	}
+	return 0;
 }
 
-hot uint16_t look_up6(const struct intake6 *in, uint64_t high, uint64_t low, uint64_t transport)
+hot int holds6(const struct slot6 *s, uint64_t high, uint64_t low, uint64_t transport)
 {
-	uint64_t at = service_hash6(high, low, transport) & in->service_mask;
+	return s->transport == transport && s->low == low && s->high == high;
+}
 
-	for (;;) {
-		const struct slot6 *s = &in->services[at];
-
-		if (likely(s->transport == transport && s->low == low && s->high == high))
-			return (uint16_t)s->service;
-		if (s->transport == 0)
-			return 0;
-		at = (at + 1) & in->service_mask;
+static __attribute__((noinline)) uint16_t look_up6_behind(const struct slot6 *slots, uint64_t mask,
+							  uint64_t high, uint64_t low,
+							  uint64_t transport, uint64_t at)
+{
+	while (slots[at].transport) {
+		at = (at + 1) & mask;
+		if (holds6(&slots[at], high, low, transport))
+			return (uint16_t)slots[at].service;
 	}
+	return 0;
 }
 
 /* Puts one packet into its place in scratch; 0 if no service takes it. */
@@ -71,19 +71,21 @@ hot int accept4(const struct intake4 *in, const struct fields4 *f, uint8_t *fram
 		size_t place)
 {
 	struct packet4 *out = &in->packets[place];
-	uint16_t service = look_up4(
-		in, service_key4(f->destination, f->l4.destination, f->l4.protocol));
-	uint64_t key, *line;
+	uint64_t wanted = service_key4(f->destination, f->l4.destination, f->l4.protocol);
+	uint64_t at = service_hash4(wanted) & in->service_mask, key, *line;
+	uint16_t service;
 
-	if (unlikely(!service))
+	if (likely(in->services[at].key == wanted))
+		service = (uint16_t)in->services[at].service;
+	else if (!(service = look_up4_behind(in->services, in->service_mask, wanted, at)))
 		return 0;
 	key = (uint64_t)f->source << 32 | (uint64_t)f->l4.source << 16 | service;
-	line = (uint64_t *)(in->table + (hash4(in->keys, key) & in->line_mask) * 64);
+	line = (uint64_t *)(in->table + (hash4(in->keys, key) & in->offset_mask));
 	__builtin_prefetch(line, 0, 3);
 	out->key = key;
 	out->line = line;
 	out->frame = frame;
-	out->facts = (struct facts){ service, f->l4.bytes, f->l4.event, (uint8_t)index };
+	out->traits = (struct traits){ f->l4.bytes, f->l4.event, (uint8_t)index };
 	return 1;
 }
 
@@ -91,23 +93,26 @@ hot int accept6(const struct intake6 *in, const struct fields6 *f, uint8_t *fram
 		size_t place)
 {
 	struct packet6 *out = &in->packets[place];
-	uint16_t service =
-		look_up6(in, f->destination_high, f->destination_low,
-			 service_transport6(f->l4.destination, f->l4.protocol));
-	uint64_t rest, *line;
+	uint64_t high = f->destination_high, low = f->destination_low;
+	uint64_t transport = service_transport6(f->l4.destination, f->l4.protocol);
+	uint64_t at = service_hash6(high, low, transport) & in->service_mask, rest, *line;
+	uint16_t service;
 
-	if (unlikely(!service))
+	if (likely(holds6(&in->services[at], high, low, transport)))
+		service = (uint16_t)in->services[at].service;
+	else if (!(service = look_up6_behind(in->services, in->service_mask, high, low, transport,
+					     at)))
 		return 0;
 	rest = (uint64_t)f->l4.source << 16 | service;
 	line = (uint64_t *)(in->table + (hash6(in->keys, f->source_high, f->source_low, rest) &
-					 in->line_mask) * 64);
+					 in->offset_mask));
 	__builtin_prefetch(line, 0, 3);
 	out->high = f->source_high;
 	out->low = f->source_low;
 	out->transport = rest;
 	out->line = line;
 	out->frame = frame;
-	out->facts = (struct facts){ service, f->l4.bytes, f->l4.event, (uint8_t)index };
+	out->traits = (struct traits){ f->l4.bytes, f->l4.event, (uint8_t)index };
 	return 1;
 }
 

@@ -26,15 +26,18 @@ struct descriptor { uint64_t address; uint32_t length, options; };
 struct slot4 { uint64_t key, service; };
 struct slot6 { uint64_t high, low, transport, service; };
 struct next_hop { uint64_t low; uint32_t high; uint8_t egress, status; uint16_t zero; };
+/* What the loop knows of a state: a transition per event, and milliseconds << 32. */
+struct state_row { uint8_t transitions[EVENTS]; uint64_t lifetime; uint64_t unused[3]; };
 struct counters { uint64_t packets, bytes, connections; uint32_t active, inactive; };
 struct service { uint32_t first, count, place; };
+struct traits { uint16_t bytes; uint8_t event, index; };
 struct facts { uint16_t service, bytes; uint8_t event, index; };
-struct packet4 { uint64_t key; uint64_t *line; uint8_t *frame; struct facts facts; };
+struct packet4 { uint64_t key; uint64_t *line; uint8_t *frame; struct traits traits; };
 struct packet6 {
 	uint64_t high, low, transport;
 	uint64_t *line;
 	uint8_t *frame;
-	struct facts facts;
+	struct traits traits;
 };
 
 struct ring {
@@ -57,8 +60,7 @@ struct twin {
 	struct next_hop *hops;
 	uint32_t hop_count;
 	struct counters *counters;
-	uint8_t transitions[EVENTS * STATE_ROOM];
-	uint32_t timeouts[STATE_ROOM];
+	struct state_row states[STATE_ROOM];
 	uint64_t drops[TWIN_REASONS], unrecorded, received, forwarded, dropped, completed, batches;
 	uint64_t records;
 	uint64_t sweep_line;
@@ -115,6 +117,12 @@ static inline uint64_t meta_of(uint16_t server, uint8_t state, uint32_t expiry)
 static inline int expired(uint64_t meta, uint32_t now)
 {
 	return (int32_t)((uint32_t)(meta >> 32) - now) <= 0;
+}
+
+/* What the passes after the first decide by. */
+static inline struct facts facts_of(uint64_t key, struct traits t)
+{
+	return (struct facts){ (uint16_t)key, t.bytes, t.event, t.index };
 }
 
 static inline int is_active(uint8_t state)

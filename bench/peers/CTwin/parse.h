@@ -67,22 +67,45 @@ hot int parse_transport(const uint8_t *l4, int32_t bytes, uint8_t protocol, uint
 	return ACCEPTED;
 }
 
+/*
+ * The event of a TCP or UDP header that lies in a payload which lies in the room that the frame has
+ * for it, or -1.
+ */
+hot int plain_event(const uint8_t *l4, uint32_t protocol, uint64_t payload, uint64_t room)
+{
+	if (likely(protocol == 6))
+		return likely(payload - 20 <= room - 20) ?
+			       l4[13] & (EV_FIN | EV_SYN | EV_RST | EV_ACK) : -1;
+	return protocol == 17 && payload - 8 <= room - 8 ? EV_DATAGRAM : -1;
+}
+
+hot struct transport plain_transport(const uint8_t *l4, uint32_t protocol, int event,
+				     uint32_t bytes)
+{
+	uint32_t ports = be32(l4);
+
+	return (struct transport){ (uint16_t)(ports >> 16), (uint16_t)ports, (uint16_t)bytes,
+				   (uint8_t)protocol, (uint8_t)event };
+}
+
 /* A whole UDP or TCP packet without options right behind the Ethernet header. */
 hot int plain4(const uint8_t *frame, uint32_t length, struct fields4 *out)
 {
-	uint32_t total;
+	uint32_t total, word;
+	int event;
 
 	if (unlikely(length < LEAST_PLAIN4))
 		return 0;
 	total = be16(frame + 16);
-	/* The EtherType, version 4, five words of header; no fragment. */
-	if (unlikely((be32(frame + 12) & 0xffffff00) != 0x08004500) ||
-	    unlikely(total > length - ETHERNET_BYTES) || unlikely(be16(frame + 20) & 0x3fff) ||
-	    parse_transport(frame + 34, (int32_t)total - 20, frame[23], total, &out->l4) !=
-		    ACCEPTED)
+	/* No fragment; the protocol. */
+	word = be32(frame + 20) & 0x3fff00ff;
+	if (unlikely(be16(frame + 12) != 0x0800) || unlikely(frame[14] != 0x45) ||
+	    unlikely((event = plain_event(frame + 34, word, (uint64_t)total - 20,
+					  length - ETHERNET_BYTES - 20)) < 0))
 		return 0;
 	out->source = be32(frame + 26);
 	out->destination = be32(frame + 30);
+	out->l4 = plain_transport(frame + 34, word, event, total);
 	return 1;
 }
 
@@ -90,19 +113,20 @@ hot int plain4(const uint8_t *frame, uint32_t length, struct fields4 *out)
 hot int plain6(const uint8_t *frame, uint32_t length, struct fields6 *out)
 {
 	uint32_t payload;
+	int event;
 
 	if (unlikely(length < LEAST_PLAIN6))
 		return 0;
 	payload = be16(frame + 18);
-	if (unlikely(be16(frame + 12) != 0x86dd) || unlikely(frame[14] >> 4 != 6) ||
-	    unlikely(payload > length - ETHERNET_BYTES - 40) ||
-	    parse_transport(frame + 54, (int32_t)payload, frame[20], payload + 40, &out->l4) !=
-		    ACCEPTED)
+	if (unlikely(be16(frame + 12) != 0x86dd) || unlikely((frame[14] & 0xf0) != 0x60) ||
+	    unlikely((event = plain_event(frame + 54, frame[20], payload,
+					  length - ETHERNET_BYTES - 40)) < 0))
 		return 0;
 	out->source_high = be64(frame + 22);
 	out->source_low = be64(frame + 30);
 	out->destination_high = be64(frame + 38);
 	out->destination_low = be64(frame + 46);
+	out->l4 = plain_transport(frame + 54, frame[20], event, payload + 40);
 	return 1;
 }
 

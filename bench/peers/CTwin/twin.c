@@ -32,16 +32,15 @@ hot size_t parse(struct twin *t, const struct batch *b, size_t *count6)
 /* What every hit reads, in locals for a whole batch. */
 struct hits {
 	const struct next_hop *hops;
-	const uint32_t *timeouts;
-	const uint8_t *transitions;
+	const struct state_row *states;
 	struct counters *counters;
-	uint32_t hop_count, now;
+	uint32_t hop_count;
+	uint64_t now; /* in the place of a record's expiry */
 };
 
 hot struct hits hits_of(struct twin *t, uint32_t now)
 {
-	return (struct hits){ t->hops,	   t->timeouts,	 t->transitions,
-			      t->counters, t->hop_count, now };
+	return (struct hits){ t->hops, t->states, t->counters, t->hop_count, (uint64_t)now << 32 };
 }
 
 /* A packet with a record. */
@@ -49,18 +48,18 @@ hot void hit(const struct hits *h, struct twin *t, uint64_t *record, uint8_t *fr
 	     struct facts f)
 {
 	uint64_t meta = *record;
-	uint8_t state = meta >> 16 & (STATE_ROOM - 1);
+	const struct state_row *state = &h->states[meta >> 16 & (STATE_ROOM - 1)];
 	uint16_t server = (uint16_t)meta;
-	uint8_t transition = h->transitions[f.event * STATE_ROOM + state];
 	struct next_hop hop;
 
-	if (unlikely(transition & 0x80) || unlikely(expired(meta, h->now)) ||
+	if (unlikely(state->transitions[f.event] & 0x80) ||
+	    unlikely((int64_t)(meta - (h->now + (1ull << 32))) < 0) ||
 	    unlikely(server >= h->hop_count) || unlikely(h->hops[server].status != LIVE)) {
-		settle(t, record, frame, f, h->now);
+		settle(t, record, frame, f, (uint32_t)(h->now >> 32));
 		return;
 	}
 	h->counters[server].packets++;
-	*record = (meta & 0xffffffff) | (uint64_t)(h->now + h->timeouts[state]) << 32;
+	*record = (meta & 0xffffffff) | (h->now + state->lifetime);
 	h->counters[server].bytes += f.bytes;
 	hop = h->hops[server];
 	memcpy(frame, &hop.low, 8);
@@ -80,7 +79,8 @@ hot void forward4(struct twin *t, size_t count, uint32_t now)
 				 (line[3] == key) << 3;
 
 		if (likely(match)) {
-			hit(&h, t, line + __builtin_ctz(match) + 4, p->frame, p->facts);
+			hit(&h, t, line + __builtin_ctz(match) + 4, p->frame,
+			    facts_of(key, p->traits));
 		} else {
 			__builtin_prefetch((uint64_t *)((uintptr_t)line ^ 64), 0, 3);
 			t->misses[missed++] = (uint8_t)i;
@@ -107,7 +107,7 @@ static __attribute__((noinline)) void forward6(struct twin *t, size_t count, uin
 				continue;
 			}
 		}
-		hit(&h, t, at + 3, p->frame, p->facts);
+		hit(&h, t, at + 3, p->frame, facts_of(rest, p->traits));
 	}
 	if (unlikely(missed))
 		open_missing6(t, missed, now);

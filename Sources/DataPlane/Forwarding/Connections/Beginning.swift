@@ -7,13 +7,12 @@ struct Beginning: BitwiseCopyable {
   /// The record of no real server, begun at tick 0.
   private let record: UInt64
 
-  /// - Parameter timeouts: as `SnapshotContent` has them.
-  init(with event: ConnectionEvent, timeouts: UnsafePointer<UInt32>) {
+  init(with event: ConnectionEvent, _ states: StateTable) {
     let state = ConnectionState.none.next(on: event).rawValue
     load = ConnectionLoads.unit(of: state)
     record =
       ConnectionMeta(
-        realServer: 0, state: state, expiry: Tick(rawValue: timeouts[Int(state)])
+        realServer: 0, state: state, expiry: Tick(rawValue: states.row(state).idleMilliseconds)
       ).rawValue
   }
 

@@ -30,7 +30,18 @@ struct ConnectionMeta: BitwiseCopyable {
   var isHalfOpen: Bool { state == ConnectionState.synReceived.rawValue }
 
   @inline(__always) func refreshed(until expiry: Tick) -> ConnectionMeta {
-    ConnectionMeta(rawValue: rawValue & 0xffff_ffff | UInt64(expiry.rawValue) &<< 32)
+    refreshed(UInt64(expiry.rawValue) &<< 32)
+  }
+
+  /// The same, `expiry` in its place: zero in the low half.
+  @inline(__always) func refreshed(_ expiry: UInt64) -> ConnectionMeta {
+    ConnectionMeta(rawValue: rawValue & 0xffff_ffff | expiry)
+  }
+
+  /// Not `isExpired(at:)` the tick before `next`, which is given in the place of the expiry: one
+  /// subtraction.
+  @inline(__always) func lasts(until next: UInt64) -> Bool {
+    Int64(bitPattern: rawValue &- next) >= 0
   }
 }
 

@@ -36,20 +36,16 @@ extension ConnectionState {
   }
 }
 
-/// What a packet does to its connection's record, as the packet loop reads it: one octet per
-/// (event, state), a row of `ConnectionState.limit` per event.
-///
-/// The low five bits are the next state. The high bit sends the packet out of line: the state
-/// changes, or it is a SYN, which may schedule anew.
+/// What a packet does to its connection's record: the next state in the low five bits. The high bit
+/// sends the packet out of line: the state changes, or it is a SYN, which may schedule anew.
 struct StateTransition: BitwiseCopyable {
   let rawValue: UInt8
 
-  static let tableBytes = Int(ConnectionEvent.limit) * Int(ConnectionState.limit)
   private static let outOfLine: UInt8 = 0x80
 
   @inline(__always) init(rawValue: UInt8) { self.rawValue = rawValue }
 
-  private init(from state: ConnectionState, on event: ConnectionEvent) {
+  init(from state: ConnectionState, on event: ConnectionEvent) {
     let next = state.next(on: event)
     let isRare = next != state || event.isSYN
     rawValue = next.rawValue | (isRare ? Self.outOfLine : 0)
@@ -57,20 +53,53 @@ struct StateTransition: BitwiseCopyable {
 
   @inline(__always) var staysInLine: Bool { rawValue & Self.outOfLine == 0 }
   @inline(__always) var nextState: UInt8 { rawValue & (ConnectionState.limit - 1) }
+}
 
-  /// Offset of (event, state) in the table.
-  @inline(__always) static func offset(event: UInt8, state: UInt8) -> Int {
-    Int(event) &* Int(ConnectionState.limit) &+ Int(state & (ConnectionState.limit - 1))
+/// What the packet loop knows of the states, a cache line each: a transition per event, then how
+/// long an idle connection is kept.
+struct StateTable: BitwiseCopyable {
+  static let byteCount = Int(ConnectionState.limit) * rowBytes
+  private static let rowBytes = 64
+  private static let lifetimeOffset = Int(ConnectionEvent.limit)
+
+  private let base: UnsafeMutableRawPointer
+
+  init(at base: UnsafeMutableRawPointer) { self.base = base }
+
+  /// One state.
+  struct Row: BitwiseCopyable {
+    fileprivate let base: UnsafeMutableRawPointer
+
+    @inline(__always) func transition(on event: ConnectionEvent) -> StateTransition {
+      StateTransition(rawValue: base.load(fromByteOffset: Int(event.rawValue), as: UInt8.self))
+    }
+
+    /// From the next tick to when an idle connection expires, in the place of a record's expiry:
+    /// milliseconds in the high half, zero in the low one.
+    @inline(__always) var lifetimeFromNext: UInt64 {
+      base.load(fromByteOffset: StateTable.lifetimeOffset, as: UInt64.self)
+    }
+
+    @inline(__always) var idleMilliseconds: UInt32 {
+      UInt32(truncatingIfNeeded: lifetimeFromNext &>> 32) &+ 1
+    }
   }
 
-  static func fillTable(at table: UnsafeMutableRawPointer) {
-    for event in ConnectionEvent.all {
-      for state in ConnectionState.allCases {
+  @inline(__always) func row(_ state: UInt8) -> Row {
+    Row(base: base + Int(state & (ConnectionState.limit - 1)) &* Self.rowBytes)
+  }
+
+  func fill(_ timeouts: ConnectionTimeouts) {
+    for state in ConnectionState.allCases {
+      let row = row(state.rawValue).base
+      for event in ConnectionEvent.all {
         let transition = StateTransition(from: state, on: event)
-        table.storeBytes(
-          of: transition.rawValue,
-          toByteOffset: offset(event: event.rawValue, state: state.rawValue), as: UInt8.self)
+        row.storeBytes(
+          of: transition.rawValue, toByteOffset: Int(event.rawValue), as: UInt8.self)
       }
+      row.storeBytes(
+        of: UInt64(timeouts[state].boundedMilliseconds &- 1) << 32,
+        toByteOffset: Self.lifetimeOffset, as: UInt64.self)
     }
   }
 }

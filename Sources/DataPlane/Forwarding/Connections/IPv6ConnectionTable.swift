@@ -33,10 +33,16 @@ struct IPv6ConnectionTable: BitwiseCopyable {
   static let lineBytes = 64
 
   let base: UnsafeMutableRawPointer
-  /// A power of two, at least 2, minus one.
-  let lineMask: UInt64
+  /// Of the bits of a hash that are a line's offset.
+  private let offsetMask: UInt64
 
-  var lineCount: Int { Int(lineMask) + 1 }
+  /// - Parameter lineCount: a power of two, at least 2.
+  init(base: UnsafeMutableRawPointer, lineCount: Int) {
+    self.base = base
+    offsetMask = UInt64((lineCount - 1) * Self.lineBytes)
+  }
+
+  var lineCount: Int { Int(offsetMask) / Self.lineBytes + 1 }
 
   /// Where an entry lies.
   struct Position: BitwiseCopyable {
@@ -60,9 +66,13 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     }
   }
 
-  @inline(__always) func line(_ index: UInt64) -> UnsafeMutableRawPointer {
-    base + Int(truncatingIfNeeded: (index & lineMask) &* UInt64(Self.lineBytes))
+  /// The first line of the keys that have this hash.
+  @inline(__always) func line(_ hash: UInt64) -> UnsafeMutableRawPointer {
+    base + Int(truncatingIfNeeded: hash & offsetMask)
   }
+
+  /// `index` is less than `lineCount`.
+  func line(at index: Int) -> UnsafeMutableRawPointer { base + index * Self.lineBytes }
 
   /// The entry of `key` in one line.
   @inline(__always)
@@ -116,20 +126,20 @@ struct IPv6ConnectionTable: BitwiseCopyable {
 
   /// An entry of `line` or its neighbour that is vacant, else one that has expired.
   static func free(_ line: UnsafeMutableRawPointer, now: Tick) -> Position? {
-    var expired: Position?
-    var line = line
-    for _ in 0..<2 {
-      let words = line.assumingMemoryBound(to: UInt64.self)
-      for slot in 0..<entriesPerLine {
-        let position = Position(words: words + slot * 4)
-        if position.transport.pointee == 0 { return position }
-        if expired == nil, ConnectionMeta(rawValue: position.meta.pointee).isExpired(at: now) {
-          expired = position
-        }
-      }
-      line = neighbour(of: line)
+    let neighbour = neighbour(of: line)
+    return vacancy(in: line) ?? vacancy(in: neighbour)
+      ?? expired(in: line, now) ?? expired(in: neighbour, now)
+  }
+
+  /// The first entry of one full line that has expired.
+  @inline(__always)
+  private static func expired(in line: UnsafeMutableRawPointer, _ now: Tick) -> Position? {
+    let words = line.assumingMemoryBound(to: UInt64.self)
+    for slot in 0..<entriesPerLine {
+      let position = Position(words: words + slot * 4)
+      if ConnectionMeta(rawValue: position.meta.pointee).isExpired(at: now) { return position }
     }
-    return expired
+    return nil
   }
 
   /// As `IPv4ConnectionTable.halfOpen`.

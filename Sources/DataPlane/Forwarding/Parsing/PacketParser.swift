@@ -25,6 +25,17 @@ struct TransportFields: BitwiseCopyable {
   var ipBytes: UInt16
 }
 
+extension TransportFields {
+  /// - Parameter ports: as they lie in a header, the source port first.
+  @inline(__always)
+  init(ports: UInt32, ipProtocol: UInt8, event: ConnectionEvent, ipBytes: Int) {
+    self.init(
+      sourcePort: UInt16(truncatingIfNeeded: ports &>> 16),
+      destinationPort: UInt16(truncatingIfNeeded: ports), ipProtocol: ipProtocol, event: event,
+      ipBytes: UInt16(truncatingIfNeeded: ipBytes))
+  }
+}
+
 /// An IPv6 packet's header behind its options, and where in the frame it starts, which may be
 /// beyond the packet's end.
 struct UpperLayer: BitwiseCopyable {
@@ -86,18 +97,40 @@ enum PacketParser {
   static func plainIPv4(_ frame: RawSpan) -> IPv4Fields? {
     guard _fastPath(frame.byteCount >= leastPlainIPv4Bytes) else { return nil }
     let ipBytes = Int(frame.uint16(at: 16))
+    // MF and the fragment offset (DF may be set), then the protocol.
+    let word = frame.uint32(at: 20) & 0x3fff_00ff
     guard
-      // The EtherType, version 4, five words of header.
-      _fastPath(frame.uint32(at: 12) & 0xffff_ff00 == 0x0800_4500),
-      _fastPath(ipBytes <= frame.byteCount &- ethernetBytes),
-      // MF and the fragment offset; DF may be set.
-      _fastPath(frame.uint16(at: 20) & 0x3fff == 0),
-      let transport = transport(
-        frame, at: 34, bytes: ipBytes &- 20, ipProtocol: frame.uint8(at: 23), ipBytes: ipBytes
-      ).fields
+      _fastPath(frame.uint16(at: 12) == EtherType.ipv4.rawValue),
+      // Version 4, five words of header.
+      _fastPath(frame.uint8(at: 14) == 0x45),
+      let event = plainEvent(
+        frame, at: 34, word, payloadBytes: ipBytes &- 20,
+        room: frame.byteCount &- ethernetBytes &- 20)
     else { return nil }
     return IPv4Fields(
-      source: frame.uint32(at: 26), destination: frame.uint32(at: 30), transport: transport)
+      source: frame.uint32(at: 26), destination: frame.uint32(at: 30),
+      transport: TransportFields(
+        ports: frame.uint32(at: 34), ipProtocol: UInt8(truncatingIfNeeded: word), event: event,
+        ipBytes: ipBytes))
+  }
+
+  /// The event of a TCP or UDP header at `offset` that lies in a payload which lies in the `room`,
+  /// at least a TCP header's, that the frame has for it.
+  @inline(__always)
+  private static func plainEvent(
+    _ frame: RawSpan, at offset: Int, _ ipProtocol: UInt32, payloadBytes: Int, room: Int
+  ) -> ConnectionEvent? {
+    if _fastPath(ipProtocol == UInt32(IPProtocol.tcp.rawValue)) {
+      guard _fastPath(UInt(bitPattern: payloadBytes &- 20) <= UInt(bitPattern: room &- 20)) else {
+        return nil
+      }
+      return .tcp(flags: frame.uint8(at: offset &+ 13))
+    }
+    guard
+      ipProtocol == UInt32(IPProtocol.udp.rawValue),
+      UInt(bitPattern: payloadBytes &- 8) <= UInt(bitPattern: room &- 8)
+    else { return nil }
+    return .datagram
   }
 
   /// RFC 791. `offset` is at most 22.
@@ -132,19 +165,20 @@ enum PacketParser {
   static func plainIPv6(_ frame: RawSpan) -> IPv6Fields? {
     guard _fastPath(frame.byteCount >= leastPlainIPv6Bytes) else { return nil }
     let payloadBytes = Int(frame.uint16(at: 18))
+    let ipProtocol = frame.uint8(at: 20)
     guard
       _fastPath(frame.uint16(at: 12) == EtherType.ipv6.rawValue),
-      _fastPath(frame.uint8(at: 14) &>> 4 == 6),
-      _fastPath(payloadBytes <= frame.byteCount &- ethernetBytes &- 40),
-      let transport = transport(
-        frame, at: 54, bytes: payloadBytes, ipProtocol: frame.uint8(at: 20),
-        ipBytes: payloadBytes &+ 40
-      ).fields
+      _fastPath(frame.uint8(at: 14) & 0xf0 == 0x60),
+      let event = plainEvent(
+        frame, at: 54, UInt32(ipProtocol), payloadBytes: payloadBytes,
+        room: frame.byteCount &- ethernetBytes &- 40)
     else { return nil }
     return IPv6Fields(
       sourceHigh: frame.uint64(at: 22), sourceLow: frame.uint64(at: 30),
       destinationHigh: frame.uint64(at: 38), destinationLow: frame.uint64(at: 46),
-      transport: transport)
+      transport: TransportFields(
+        ports: frame.uint32(at: 54), ipProtocol: ipProtocol, event: event,
+        ipBytes: payloadBytes &+ 40))
   }
 
   /// RFC 8200. `offset` is at most 22.
@@ -223,11 +257,8 @@ enum PacketParser {
         ipProtocol == IPProtocol.icmp.rawValue || ipProtocol == IPProtocol.icmpv6.rawValue
       return Parsed(drop: isICMP ? .icmpUnmatched : .unknownProtocol)
     }
-    let ports = frame.uint32(at: offset)
     return Parsed(
       TransportFields(
-        sourcePort: UInt16(truncatingIfNeeded: ports &>> 16),
-        destinationPort: UInt16(truncatingIfNeeded: ports),
-        ipProtocol: ipProtocol, event: event, ipBytes: UInt16(truncatingIfNeeded: ipBytes)))
+        ports: frame.uint32(at: offset), ipProtocol: ipProtocol, event: event, ipBytes: ipBytes))
   }
 }

@@ -68,12 +68,9 @@ public final class Snapshot: @unchecked Sendable {
   private static func fill(
     _ content: SnapshotContent, from specification: SnapshotSpecification, _ tables: [[UInt16]]
   ) {
-    StateTransition.fillTable(at: content.transitions)
-    for state in ConnectionState.allCases {
-      content.timeouts[Int(state.rawValue)] = specification.timeouts[state].boundedMilliseconds
-    }
+    content.states.fill(specification.timeouts)
     for event in ConnectionEvent.all {
-      content.beginnings[Int(event.rawValue)] = Beginning(with: event, timeouts: content.timeouts)
+      content.beginnings[Int(event.rawValue)] = Beginning(with: event, content.states)
     }
     for (index, retirement) in specification.retirements {
       content.nextHops[Int(index.rawValue)].status =
@@ -197,9 +194,9 @@ private struct Sizes {
     return SnapshotContent(
       generation: generation, nodeCount: nodes,
       ipv4Services: IPv4ServiceTable(
-        slots: section(ipv4Slots, of: IPv4ServiceTable.Slot.self), mask: UInt64(ipv4Slots - 1)),
+        slots: section(ipv4Slots, of: IPv4ServiceTable.Slot.self), count: ipv4Slots),
       ipv6Services: IPv6ServiceTable(
-        slots: section(ipv6Slots, of: IPv6ServiceTable.Slot.self), mask: UInt64(ipv6Slots - 1)),
+        slots: section(ipv6Slots, of: IPv6ServiceTable.Slot.self), count: ipv6Slots),
       wideServices: WideServiceTable(
         entries: section(widePorts, of: WidePorts.self), count: widePorts),
       services: section(services, of: ServiceRecord.self), serviceCount: services,
@@ -207,9 +204,7 @@ private struct Sizes {
       thresholds: section(members, of: Thresholds.self), slots: section(slots, of: UInt16.self),
       nextHops: section(realServers, of: NextHop.self),
       placements: section(realServers, of: Placement.self), realServerCount: realServers,
-      timeouts: section(Int(ConnectionState.limit), of: UInt32.self),
-      beginnings: section(Int(ConnectionEvent.limit), of: Beginning.self),
-      transitions: UnsafeMutableRawPointer(
-        section(StateTransition.tableBytes, of: UInt8.self)))
+      states: StateTable(at: section(StateTable.byteCount, of: UInt8.self)),
+      beginnings: section(Int(ConnectionEvent.limit), of: Beginning.self))
   }
 }

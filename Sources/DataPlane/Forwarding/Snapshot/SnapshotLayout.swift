@@ -185,10 +185,7 @@ struct SnapshotContent: BitwiseCopyable {
   var nextHops: UnsafeMutablePointer<NextHop>
   var placements: UnsafeMutablePointer<Placement>
   var realServerCount: Int
-  /// Idle time per state in milliseconds, `ConnectionState.limit` entries.
-  var timeouts: UnsafeMutablePointer<UInt32>
+  var states: StateTable
   /// By `ConnectionEvent`, `ConnectionEvent.limit` of them.
   var beginnings: UnsafeMutablePointer<Beginning>
-  /// `StateTransition`s.
-  var transitions: UnsafeMutableRawPointer
 }
