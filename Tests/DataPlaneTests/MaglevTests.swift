@@ -99,8 +99,9 @@ import Testing
       #expect((2...size).prefix { $0 * $0 <= size }.allSatisfy { size % $0 != 0 })
     }
     #expect(MaglevTable.sizes.contains { $0 >= 10_000 * 100 && $0 < 1 << 21 })
-    // The large ones in release only.
-    for count in thinned([1, 10_000, 40, 10_485, 41, 10_486, 655, 65_535, 656], to: 2) {
+    #expect(MaglevTable.sizes.last! >= 65_535 * 100)
+    // The large ones in release only; one of the last size takes seconds there.
+    for count in thinned([1, 10_000, 40, 10_485, 41], to: 2) + [655, 656] {
       let service = SnapshotSpecification.Service(
         index: ServiceIndex(rawValue: 1), key: .web, scheduler: .maglev, revision: 1,
         realServers: realServers(count))

@@ -22,6 +22,7 @@
         (1...count).map {
           .init(
             index: RealServerIndex(rawValue: UInt16($0)), weight: UInt32(leastWeight + $0 % 7),
+            address: .v4(IPv4Address(rawValue: 0x0a01_0000 + UInt32($0))),
             macAddress: .realServer(1), isResolved: true)
         })
       var generator = Seed(1)
