@@ -64,6 +64,7 @@ extension DrainReport {
       phase: Phase(status.phase), then: status.end,
       elapsedSeconds: status.elapsedSeconds, secondsToDeadline: status.secondsToDeadline,
       initialConnections: status.initialConnections, connections: status.connections,
+      oldestSeconds: status.oldestSeconds,
       secondsToEmpty: status.secondsToEmpty)
   }
 }

@@ -115,7 +115,10 @@ enum Schemas {
         "service": service, "realServer": realServer, "phase": .named("DrainPhase"),
         "then": removal, "elapsedSeconds": .count, "initialConnections": .count,
         "connections": .count,
-      ], optional: ["secondsToDeadline": .count, "secondsToEmpty": .count]),
+      ],
+      optional: [
+        "secondsToDeadline": .count, "oldestSeconds": .count, "secondsToEmpty": .count,
+      ]),
     "CommandsReport": .object([
       "failures": .list(.object(["index": .count, "problem": .named("Problem")]))
     ]),

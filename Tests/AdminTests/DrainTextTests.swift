@@ -11,11 +11,13 @@ import Testing
       service: .web,
       realServer: RealServerAddress(address: IPAddress("192.168.1.151")!, port: Port(80)),
       phase: .draining, then: .rehash, elapsedSeconds: 65, secondsToDeadline: 235,
-      initialConnections: 12, connections: 3, secondsToEmpty: 3700)
+      initialConnections: 12, connections: 3, oldestSeconds: 7800, secondsToEmpty: 3700)
     #expect(
       DrainText.table([drain]) == """
-        REAL SERVER     SERVICE                STATE    LEFT  OF    SINCE   EMPTY IN DEADLINE THEN
-        192.168.1.151   TCP  192.168.1.149:80  draining 3     12    1m5s    1h1m     3m55s    rehash
+        REAL SERVER     SERVICE                STATE    LEFT  OF    OLDEST  SINCE   EMPTY IN \
+        DEADLINE THEN
+        192.168.1.151   TCP  192.168.1.149:80  draining 3     12    >2h10m  1m5s    1h1m     \
+        3m55s    rehash
 
         """)
   }

@@ -66,6 +66,63 @@ import Testing
     #expect(await desk.director.drains().map(\.phase) == [.empty])
   }
 
+  /// Of two connections of one worker and one of another, in each of two services.
+  @Test func tellsHowOldTheOldestIs() async throws {
+    let desk = try Desk(workers: 2)
+    try await desk.addWeb(realServers: 2...2)
+    let present = desk.plane.desks[0].now
+    /// Begun so many seconds ago.
+    func open(_ port: UInt16, ago: UInt32, worker: Int) {
+      desk.plane.desks[worker].now = present.advanced(byMilliseconds: 0 &- ago * 1000)
+      for packet in [syn(port), ack(port)] {
+        #expect(desk.destination(packet, worker: worker) == .realServer(2))
+      }
+    }
+    for (port, ago, worker) in [(1, 20, 0), (2, 60, 0), (3, 200, 1)] as [(UInt16, UInt32, Int)] {
+      open(port, ago: ago, worker: worker)
+    }
+    try await drain(desk)
+    func oldest() async -> UInt64? { await desk.director.drains().first?.oldestSeconds }
+    let most = try #require(await oldest())
+    #expect(
+      (190...230).contains(most), "200 s, of which 8.2 s may be lost, and the test's own time")
+    desk.plane.desks[1].now = present
+    _ = desk.destination(syn(3).with { $0.tcpFlags = .rst }, worker: 1)
+    desk.plane.desks[1].advance(seconds: 11)
+    desk.plane.desks[1].sweepAll()
+    await desk.director.housekeep()
+    #expect(try (50...90).contains(#require(await oldest())), "that has ended")
+    desk.plane.sweepAll()
+    try await desk.director.cancelDrain(of: Self.second.address)
+    try await desk.director.settle()
+    await desk.director.housekeep()
+    try await drain(desk)
+    #expect(try (50...90).contains(#require(await oldest())), "a drain that begins anew")
+  }
+
+  /// Where the tables are larger than a look takes at once, nothing is said before its end.
+  @Test func looksThroughLargeTablesByParts() throws {
+    let plane = try InProcessPlane(workers: 3, entries: 1 << 18)
+    let records = plane.views.reduce(0) { $0 + $1.records }
+    var watch = DrainWatch()
+    let desk = plane.desks[2]
+    try desk.adopt(.site())
+    _ = desk.forward(syn(1))
+    let index = try #require(desk.connections.first).realServer
+    let now = desk.now.advanced(byMilliseconds: 50_000)
+    var looks = 0
+    repeat {
+      #expect(watch.oldestMilliseconds.isEmpty)
+      watch.look(at: plane.views, for: [index, RealServerIndex(rawValue: 999)], now: now)
+      looks += 1
+    } while looks * DrainWatch.recordLimit < records
+    #expect(looks > 1)
+    #expect(Array(watch.oldestMilliseconds.keys) == [index])
+    #expect((41_000...50_000).contains(watch.oldestMilliseconds[index] ?? 0))
+    watch.look(at: plane.views, for: [], now: now)
+    #expect(watch.oldestMilliseconds.isEmpty)
+  }
+
   @Test(arguments: ServicePolicy.Removal.allCases)
   func theDeadlinesEnd(_ end: ServicePolicy.Removal) async throws {
     let desk = try await desk()

@@ -11,6 +11,7 @@ extension EndToEnd {
       let served = try ServedLan()
       let director = try RunningDirector(on: served.lan.director)
       try director.serve(ServedLan.names, ["192.168.1.151", "192.168.1.152"])
+      let born = monotonicSeconds()
       let drained = try served.query(fromPort: 5001)
       let (address, other) =
         drained == "rs1" ? ("192.168.1.151", "rs2") : ("192.168.1.152", "rs1")
@@ -25,16 +26,24 @@ extension EndToEnd {
         .first { $0.contains(address) }?.split(separator: " ") ?? []
       #expect(listing.suffix(4) == ["0", "0", "1", "draining"], "\(listing)")
       #expect(try director.ipvsadm("-Sn").contains("\(address):53 -g -w 1"))
+      // The first two units of its birth, 8.2 s each, tell nothing.
+      let isOld = try waitUntil(seconds: 40) {
+        try numbers("oldestSeconds", in: director.get("drains")).contains { $0 > 0 }
+      }
+      #expect(isOld)
+      let oldest = try #require(try numbers("oldestSeconds", in: director.get("drains")).first)
+      #expect(Double(oldest) <= monotonicSeconds() - born)
       let list = try director.martinet("drain list").split(separator: "\n")
       #expect(list.count == 2)
       let words = list.last?.split(separator: " ").map(String.init) ?? []
       #expect(words.prefix(6) == [address, "UDP", "\(Lan.vip):53", "draining", "1", "1"])
-      #expect(words.last == "rehash")
+      #expect(words[6].hasPrefix(">") && words.last == "rehash")
       #expect(try numbers("connections", in: director.get("drains")) == [1])
       let metrics = try director.host.run(
         "curl -sS --unix-socket \(director.controlPath) http://director/metrics")
       let labels = "{service=\"UDP \(Lan.vip):53\",real_server=\"\(address)\"}"
       #expect(metrics.contains("\nmartinet_drain_connections\(labels) 1\n"))
+      #expect(metrics.contains("\nmartinet_drain_oldest_connection_seconds\(labels) "))
       #expect(metrics.contains("\nmartinet_real_server_weight\(labels) 0\n"))
 
       // The deadline is drawn nearer.

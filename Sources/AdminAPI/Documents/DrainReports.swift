@@ -24,10 +24,6 @@ public struct DrainRequest: Hashable, Sendable, Codable {
 }
 
 /// A real server of a service that drains, and how far it has come.
-///
-/// Every connection that is left is older than the drain, which let none begin. How much older
-/// nobody knows: a record keeps no beginning, whose octets would cost each packet another line of
-/// cache. How long each has been idle is in `/connections`.
 public struct DrainReport: Hashable, Sendable, Codable {
   public var service: VirtualServiceKey
   public var realServer: RealServerAddress
@@ -40,6 +36,9 @@ public struct DrainReport: Hashable, Sendable, Codable {
   public var initialConnections: UInt64
   /// Those left.
   public var connections: UInt64
+  /// So old was the oldest of them, at least, when the tables were last looked through, which takes
+  /// 2 s per million records: at most 9 s or 18 % short. nil until then, and where none was left.
+  public var oldestSeconds: UInt64?
   /// Until none is left, at the pace since it began; nil while none has ended.
   public var secondsToEmpty: UInt64?
 
@@ -55,7 +54,8 @@ public struct DrainReport: Hashable, Sendable, Codable {
   public init(
     service: VirtualServiceKey, realServer: RealServerAddress, phase: Phase,
     then: ServicePolicy.Removal, elapsedSeconds: UInt64, secondsToDeadline: UInt64?,
-    initialConnections: UInt64, connections: UInt64, secondsToEmpty: UInt64?
+    initialConnections: UInt64, connections: UInt64, oldestSeconds: UInt64?,
+    secondsToEmpty: UInt64?
   ) {
     self.service = service
     self.realServer = realServer
@@ -65,6 +65,7 @@ public struct DrainReport: Hashable, Sendable, Codable {
     self.secondsToDeadline = secondsToDeadline
     self.initialConnections = initialConnections
     self.connections = connections
+    self.oldestSeconds = oldestSeconds
     self.secondsToEmpty = secondsToEmpty
   }
 }

@@ -4,9 +4,10 @@ import DataPlane
 /// Drains for people.
 public enum DrainText {
   private static let columns = [
-    "REAL SERVER", "SERVICE", "STATE", "LEFT", "OF", "SINCE", "EMPTY IN", "DEADLINE", "THEN",
+    "REAL SERVER", "SERVICE", "STATE", "LEFT", "OF", "OLDEST", "SINCE", "EMPTY IN", "DEADLINE",
+    "THEN",
   ]
-  private static let widths = [15, 22, 8, 5, 5, 7, 8, 8, 6]
+  private static let widths = [15, 22, 8, 5, 5, 7, 7, 8, 8, 6]
 
   /// With a title; only that where nothing drains.
   public static func table(_ drains: [DrainReport]) -> String { line(columns) + rows(drains) }
@@ -17,7 +18,8 @@ public enum DrainText {
     line([
       "\(drain.realServer.address)", TableText(names: .none).listedName(drain.service),
       drain.phase.rawValue,
-      "\(drain.connections)", "\(drain.initialConnections)", time(drain.elapsedSeconds),
+      "\(drain.connections)", "\(drain.initialConnections)",
+      drain.oldestSeconds.map { ">" + time($0) } ?? "-", time(drain.elapsedSeconds),
       drain.phase == .draining ? drain.secondsToEmpty.map(time) ?? "-" : "-",
       drain.secondsToDeadline.map(time) ?? "-", drain.then.rawValue,
     ])

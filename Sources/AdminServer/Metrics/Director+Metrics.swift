@@ -143,6 +143,10 @@ extension MetricsText {
       }
     }
     perDrain("connections", "Connections left on a real server that drains.", \.connections)
+    perDrain(
+      "oldest_connection_seconds",
+      "At least so old was the oldest of them when the tables were last looked through.",
+      \.oldestSeconds)
     perDrain("elapsed_seconds", "Since the drain began.", \.elapsedSeconds)
     perDrain("deadline_seconds", "Until what is left comes to its end.", \.secondsToDeadline)
   }

@@ -65,11 +65,13 @@ extension Director {
   /// Sees which drains are through, and ends those whose time is over.
   func advanceDrains() {
     let now = clock()
+    var draining: Set<RealServerIndex> = []
     for (key, service) in services {
       for (address, realServer) in service.realServers {
         guard var drain = realServer.drain, !drain.isGone else { continue }
         let before = drain.phase
         let left = connections(of: realServer)
+        if left > 0 { draining.insert(realServer.index) }
         let isOver = drain.deadline.map { now >= $0 } ?? false
         drain.phase =
           isOver && drain.end != .keep ? .ended : left == 0 ? .empty : .draining
@@ -84,6 +86,7 @@ extension Director {
           ])
       }
     }
+    drainWatch.look(at: plane.views, for: draining, now: .now())
   }
 
   /// The services in which `address` is a real server: `key`, or all.
@@ -111,6 +114,8 @@ extension Director {
       end: drain.end, elapsedSeconds: elapsed.wholeSeconds,
       secondsToDeadline: drain.deadline.map { max(.zero, $0 - now).wholeSeconds },
       initialConnections: drain.initialConnections, connections: left,
+      oldestSeconds: left == 0
+        ? nil : drainWatch.oldestMilliseconds[realServer.index].map { UInt64($0) / 1000 },
       secondsToEmpty: ended == 0
         ? nil : (elapsed * (Double(left) / Double(ended))).wholeSeconds)
   }

@@ -37,6 +37,9 @@ public actor Director {
   var lastSequence: UInt64 = 0
   var lastRevision: UInt32 = 0
 
+  /// How old the connections are that drains wait for.
+  var drainWatch = DrainWatch()
+
   /// Whether there are checks.
   var isChecking = false
   /// Weighs slowly starting real servers anew in a second.

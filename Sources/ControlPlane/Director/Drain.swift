@@ -39,6 +39,9 @@ public struct DrainStatus: Sendable {
   public var initialConnections: UInt64
   /// Those left.
   public var connections: UInt64
+  /// So old was the oldest of them, at least, when the tables were last looked through; nil until
+  /// that is done, and where none was left.
+  public var oldestSeconds: UInt64?
   /// Until none is left, at the pace since the drain began; nil while none has ended.
   public var secondsToEmpty: UInt64?
 }

@@ -47,7 +47,7 @@ extension ForwarderCore {
     let idle = core.pointee.content.pointee.states.row(transition.nextState).idleMilliseconds
     record.pointee =
       ConnectionMeta(
-        realServer: meta.realServer, state: transition.nextState,
+        realServer: meta.realServer, state: transition.nextState, birth: meta.birth,
         expiry: batch.now.advanced(byMilliseconds: idle)
       ).rawValue
     transmit(core, batch, meta.realServer, frame, facts)

@@ -17,8 +17,8 @@ extension ForwarderCore {
   static let sweepMilliseconds = 4000
   /// Bounds the pause of one turn: about 40 µs.
   static let sweepLinesPerTurn = 4096
-  /// Templates are kept while a connection lives by one round of so many, every 16 s: it takes a
-  /// cold line for each record of a persistent service.
+  /// What lives is seen to by one round of so many, every 16 s: a template that is kept by it takes
+  /// a cold line for each record of a persistent service.
   private static let roundsPerKeeping: UInt32 = 4
 
   /// Frees expired records, and records of retired real servers and, by policy, of others gone, in
@@ -39,9 +39,9 @@ extension ForwarderCore {
     let keeps = position.round % Self.roundsPerKeeping == 0
     for _ in 0..<due {
       if position.line < ends.ipv4 {
-        sweepIPv4(ipv4.line(at: position.line), now, keepsTemplates: keeps)
+        sweepIPv4(ipv4.line(at: position.line), now, keeps: keeps)
       } else if position.line < ends.ipv6 {
-        sweepIPv6(ipv6.line(at: position.line - ends.ipv4), now, keepsTemplates: keeps)
+        sweepIPv6(ipv6.line(at: position.line - ends.ipv4), now, keeps: keeps)
       } else {
         sweepTemplates(bucket: position.line - ends.ipv6, now: now)
       }
@@ -57,9 +57,7 @@ extension ForwarderCore {
     return position
   }
 
-  private func sweepIPv4(
-    _ line: UnsafeMutableRawPointer, _ now: Tick, keepsTemplates: Bool
-  ) {
+  private func sweepIPv4(_ line: UnsafeMutableRawPointer, _ now: Tick, keeps: Bool) {
     let keys = line.assumingMemoryBound(to: UInt64.self)
     for slot in 0..<IPv4ConnectionTable.entriesPerLine {
       let position = IPv4ConnectionTable.Position(key: keys + slot)
@@ -67,17 +65,15 @@ extension ForwarderCore {
       guard key != 0 else { continue }
       if isOver(position.meta.pointee, UInt16(truncatingIfNeeded: key), now) {
         vacate(position.key, position.meta, .ipv4Connections)
-      } else if keepsTemplates {
-        let meta = ConnectionMeta(rawValue: position.meta.pointee)
+      } else if keeps {
+        let meta = keepBirth(position.meta, now)
         keepTemplate(
           UInt16(truncatingIfNeeded: key), Client(ipv4: key), meta.realServer, now: now)
       }
     }
   }
 
-  private func sweepIPv6(
-    _ line: UnsafeMutableRawPointer, _ now: Tick, keepsTemplates: Bool
-  ) {
+  private func sweepIPv6(_ line: UnsafeMutableRawPointer, _ now: Tick, keeps: Bool) {
     let words = line.assumingMemoryBound(to: UInt64.self)
     for slot in 0..<IPv6ConnectionTable.entriesPerLine {
       let position = IPv6ConnectionTable.Position(words: words + slot * 4)
@@ -85,13 +81,23 @@ extension ForwarderCore {
       guard transport != 0 else { continue }
       if isOver(position.meta.pointee, UInt16(truncatingIfNeeded: transport), now) {
         vacate(position.transport, position.meta, .ipv6Connections)
-      } else if keepsTemplates {
-        let meta = ConnectionMeta(rawValue: position.meta.pointee)
+      } else if keeps {
+        let meta = keepBirth(position.meta, now)
         keepTemplate(
           UInt16(truncatingIfNeeded: transport), Client(record: position.meta, isInIPv6Table: true),
           meta.realServer, now: now)
       }
     }
+  }
+
+  /// Before what the record says of its birth could be taken for a later one.
+  private func keepBirth(_ record: UnsafeMutablePointer<UInt64>, _ now: Tick) -> ConnectionMeta {
+    var meta = ConnectionMeta(rawValue: record.pointee)
+    if let birth = meta.birth.renewed(at: now) {
+      meta.birth = birth
+      record.pointee = meta.rawValue
+    }
+    return meta
   }
 
   /// An index is given out again when the round is over: no note may name it then.

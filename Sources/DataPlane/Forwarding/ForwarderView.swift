@@ -32,6 +32,8 @@ public struct ConnectionDescription: Sendable, Equatable {
   public var realServer: RealServerIndex
   public var state: ConnectionState
   public var remainingMilliseconds: Int32
+  /// So old it is at least: `BirthStamp`.
+  public var leastAgeMilliseconds: UInt32
 }
 
 /// What any thread may read of a `Forwarder` while it lives and works: relaxed loads that never
@@ -142,6 +144,6 @@ public struct ForwarderView: @unchecked Sendable {
       destinationPort: Port(UInt16(truncatingIfNeeded: transport >> 32)),
       vip: UInt16(truncatingIfNeeded: transport >> 48),
       realServer: RealServerIndex(rawValue: meta.realServer), state: state,
-      remainingMilliseconds: remaining)
+      remainingMilliseconds: remaining, leastAgeMilliseconds: meta.birth.leastAge(at: now))
   }
 }

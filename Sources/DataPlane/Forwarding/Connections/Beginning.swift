@@ -4,7 +4,7 @@
 struct Beginning: BitwiseCopyable {
   /// A connection in the words of `ConnectionLoads`.
   let load: UInt64
-  /// The record of no real server, begun at tick 0.
+  /// The record of no real server, begun at tick 0, its birth unset.
   private let record: UInt64
 
   init(with event: ConnectionEvent, _ states: StateTable) {
@@ -17,6 +17,8 @@ struct Beginning: BitwiseCopyable {
   }
 
   @inline(__always) func meta(_ realServer: UInt16, _ now: Tick) -> ConnectionMeta {
-    ConnectionMeta(rawValue: record &+ UInt64(now.rawValue) &<< 32 | UInt64(realServer))
+    let birth = UInt64(BirthStamp(at: now).rawValue) &<< 24
+    return ConnectionMeta(
+      rawValue: record &+ UInt64(now.rawValue) &<< 32 | birth | UInt64(realServer))
   }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The second word of a connection entry: which real server, in which state, until when.
+/// The second word of a connection entry: which real server, in which state, since when, until
+/// when.
 ///
-/// 64 bits: real server index (bits 0…15), state (16…23), zero (24…31), expiry tick (32…63).
+/// 64 bits: real server index (bits 0…15), state (16…23), birth (24…31), expiry tick (32…63).
 /// It names the real server by index and never by MAC address, so that a changed address reaches
 /// live connections with the next snapshot.
 struct ConnectionMeta: BitwiseCopyable {
@@ -10,12 +11,20 @@ struct ConnectionMeta: BitwiseCopyable {
 
   @inline(__always) init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  @inline(__always) init(realServer: UInt16, state: UInt8, expiry: Tick) {
-    rawValue = UInt64(realServer) | UInt64(state) &<< 16 | UInt64(expiry.rawValue) &<< 32
+  @inline(__always) init(
+    realServer: UInt16, state: UInt8, birth: BirthStamp = BirthStamp(rawValue: 0), expiry: Tick
+  ) {
+    rawValue =
+      UInt64(realServer) | UInt64(state) &<< 16 | UInt64(birth.rawValue) &<< 24
+      | UInt64(expiry.rawValue) &<< 32
   }
 
   @inline(__always) var realServer: UInt16 { UInt16(truncatingIfNeeded: rawValue) }
   @inline(__always) var state: UInt8 { UInt8(truncatingIfNeeded: rawValue &>> 16) }
+  @inline(__always) var birth: BirthStamp {
+    get { BirthStamp(rawValue: UInt8(truncatingIfNeeded: rawValue &>> 24)) }
+    set { rawValue = rawValue & ~0xff00_0000 | UInt64(newValue.rawValue) &<< 24 }
+  }
   @inline(__always) var expiry: Tick { Tick(rawValue: UInt32(truncatingIfNeeded: rawValue &>> 32)) }
   @inline(__always) func isExpired(at now: Tick) -> Bool { expiry.milliseconds(since: now) <= 0 }
 
