@@ -44,24 +44,25 @@ extension MetricsText {
   }
 
   private mutating func describeBatches(_ queues: [QueueStatistics]) {
-    let sizes = family("martinet_batch_packets", .histogram, "Packets per batch.")
-    for queue in queues {
-      let classes = queue.batchSizes.counts.indices.dropLast()
-      add(
-        queue.batchSizes,
-        bounds: classes.map { Double(DoublingHistogram.bound(of: $0, unit: 1)) },
-        sum: Double(queue.batchSizes.sum), [("queue", "\(queue.queue)")], to: sizes)
-    }
-    let times = family(
-      "martinet_forwarding_seconds", .histogram,
-      "From taking a batch from the RX ring until the kernel is woken to send it, of one in 1024.")
-    for queue in queues {
-      let classes = queue.turnTimes.counts.indices.dropLast()
-      let unit = QueueCounters.turnTimeUnitNanoseconds
-      add(
-        queue.turnTimes,
-        bounds: classes.map { Double(DoublingHistogram.bound(of: $0, unit: unit)) / 1e9 },
-        sum: Double(queue.turnTimes.sum) / 1e9, [("queue", "\(queue.queue)")], to: times)
+    let figures: [(String, String, (QueueStatistics) -> DoublingHistogram, UInt64, Double)] = [
+      ("batch_packets", "Packets per batch.", \.batchSizes, 1, 1),
+      (
+        "forwarding_seconds",
+        "From taking a batch from the RX ring until the kernel is woken to send it, one in 1024.",
+        \.turnTimes, QueueCounters.turnTimeUnitNanoseconds, 1e9
+      ),
+    ]
+    for (name, help, histogram, unit, scale) in figures {
+      let family = family("martinet_\(name)", .histogram, help)
+      for queue in queues {
+        let histogram = histogram(queue)
+        let bounds = histogram.counts.indices.dropLast().map {
+          Double(DoublingHistogram.bound(of: $0, unit: unit)) / scale
+        }
+        add(
+          histogram, bounds: bounds, sum: Double(histogram.sum) / scale,
+          [("queue", "\(queue.queue)")], to: family)
+      }
     }
   }
 

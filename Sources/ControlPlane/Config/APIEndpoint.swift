@@ -31,7 +31,7 @@ public struct APIEndpoint: Hashable, Sendable {
 
   private func validate() throws(APIEndpointError) {
     guard (certificate == nil) == (key == nil) else { throw .halfAPair(hasKey: key != nil) }
-    guard certificate != nil || listen.isLoopback else { throw .unencrypted(listen) }
+    guard certificate != nil || listen.address.isLoopback else { throw .unencrypted(listen) }
   }
 }
 

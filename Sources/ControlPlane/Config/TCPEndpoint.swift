@@ -26,14 +26,6 @@ public struct TCPEndpoint: Hashable, Sendable, CustomStringConvertible {
     self.port = Port(port)
   }
 
-  /// Of 127.0.0.0/8 or ::1.
-  var isLoopback: Bool {
-    switch address {
-    case .v4(let address): address.rawValue >> 24 == 127
-    case .v6(let address): (address.high, address.low) == (0, 1)
-    }
-  }
-
   public var description: String {
     switch address {
     case .v4: "\(address):\(port.rawValue)"

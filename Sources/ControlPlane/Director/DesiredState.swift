@@ -81,6 +81,14 @@ extension IPAddress {
     }
   }
 
+  /// Of 127.0.0.0/8, or ::1.
+  var isLoopback: Bool {
+    switch self {
+    case .v4(let address): address.rawValue >> 24 == 127
+    case .v6(let address): (address.high, address.low) == (0, 1)
+    }
+  }
+
   func isSameVersion(as other: IPAddress) -> Bool {
     switch (self, other) {
     case (.v4, .v4), (.v6, .v6): true

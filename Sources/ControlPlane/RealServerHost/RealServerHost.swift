@@ -203,12 +203,4 @@ extension IPAddress {
   var isIPv4: Bool {
     if case .v4 = self { true } else { false }
   }
-
-  /// 127.0.0.0/8 and ::1.
-  fileprivate var isLoopback: Bool {
-    switch self {
-    case .v4(let address): address.rawValue >> 24 == 127
-    case .v6(let address): (address.high, address.low) == (0, 1)
-    }
-  }
 }
