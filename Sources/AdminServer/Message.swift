@@ -129,8 +129,13 @@ struct Response: Sendable {
   /// 304 in its place, where the client has it already.
   func unless(_ conditions: Conditions) -> Response {
     guard let tag, conditions.isUnmodified(tag) else { return self }
-    return Response(.notModified, headers: ["ETag": tag.description])
+    var response = Response(.notModified, headers: ["ETag": tag.description])
+    for field in headers["Vary"] { response.varies(by: field) }
+    return response
   }
+
+  /// A request with another value of this field may have another answer: RFC 9110 §12.5.5.
+  mutating func varies(by field: String) { headers.add(name: "Vary", value: field) }
 }
 
 extension Problem {

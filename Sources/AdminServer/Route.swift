@@ -34,6 +34,9 @@ struct Route: Sendable {
     gives = (schema.map { [("application/json", $0)] } ?? []) + also
   }
 
+  /// Whether the request's Accept chooses the media type.
+  var isNegotiated: Bool { gives.count > 1 }
+
   /// The words of the path that braces stand for; nil where it is another path.
   func parameters(of path: [String]) -> [String]? {
     let words = self.path.split(separator: "/")

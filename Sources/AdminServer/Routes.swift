@@ -31,7 +31,8 @@ struct Routes: Sendable {
       }
       var request = request
       request.parameters = parameters
-      let response = try await route.answer(self, request)
+      var response = try await route.answer(self, request)
+      if route.isNegotiated { response.varies(by: "Accept") }
       return method == .GET ? response.unless(request.conditions) : response
     } catch let problem as Problem {
       return Response(problem)
