@@ -5,9 +5,12 @@ import DataPlane
 import Foundation
 import NIOHTTP1
 
-/// A strong entity tag (RFC 9110 §8.8.3) of two numbers: the configuration that an answer tells
-/// of, and its octets. Figures move by themselves, so a change is made conditional on the first
-/// alone; an answer is unmodified only if both are the same.
+/// A strong entity tag (RFC 9110 §8.8.3) of two numbers: the edit of the configuration that an
+/// answer tells of, and its octets. An answer is unmodified only if both are the same.
+///
+/// A change is made conditional on the first alone. That of §13.1.1, which prevents lost updates,
+/// would compare both: where packets move figures, no tag would be good for a change. What a change
+/// may overwrite is in the first.
 struct EntityTag: Hashable, Sendable, CustomStringConvertible {
   private let revision: String
   private let content: String

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -50,8 +51,97 @@ import Testing
       #expect(api("PATCH", Self.path, change, ["If-Match": "\(tag), \(now)"]).status == 200)
       #expect(api("PATCH", Self.path, change, ["If-Match": "*"]).status == 200)
       #expect(api("PATCH", Self.path, change, ["If-None-Match": "*"]).status == 412)
-      #expect(api("DELETE", Self.path, "", ["If-Match": now]).status == 204)
-      #expect(api("DELETE", Self.path, "", ["If-Match": now]).status == 404)
+      #expect(api("DELETE", Self.path, "", ["If-Match": now]).status == 412, "changed to the same")
+      let last = api.tag(Self.path)
+      #expect(api("DELETE", Self.path, "", ["If-Match": last]).status == 204)
+      #expect(api("DELETE", Self.path, "", ["If-Match": last]).status == 404)
+      #expect(api("POST", "/v1/services", Self.web).status == 201)
+      #expect(api("DELETE", Self.path, "", ["If-Match": last]).status == 412, "another service")
+    }
+  }
+
+  /// What was changed and changed back is not what somebody decided by, nor is the same in another
+  /// process.
+  @Test func noTagComesTwice() async throws {
+    func tags(_ body: @escaping @Sendable (API, [String]) -> Void) async throws {
+      try await serve { api in
+        _ = api("POST", "/v1/services", Self.web)
+        body(api, ["/v1/services", Self.path, "/v1/timeouts"].map(api.tag))
+      }
+    }
+    let first = Mutex<[String]>([])
+    try await tags { api, tags in
+      first.withLock { $0 = tags }
+      for scheduler in ["wrr", "rr"] {
+        _ = api("PATCH", Self.path, "{\"scheduler\":\"\(scheduler)\"}")
+      }
+      let change = #"{"scheduler":"lc"}"#
+      #expect(api("PATCH", Self.path, change, ["If-Match": tags[1]]).status == 412)
+      #expect(api("DELETE", "/v1/services", "", ["If-Match": tags[0]]).status == 412)
+    }
+    try await tags { api, tags in
+      let before = first.withLock { $0 }
+      #expect(Set(tags).isDisjoint(with: before))
+      #expect(api("DELETE", Self.path, "", ["If-Match": before[1]]).status == 412)
+      let same = #"{"tcp":900,"tcpFin":120,"udp":300}"#
+      #expect(api("PATCH", "/v1/timeouts", same, ["If-Match": before[2]]).status == 412)
+    }
+  }
+
+  /// Packets move figures, with which no decision of an operator is lost.
+  @Test func figuresAreNoChange() async throws {
+    try await AdminDesk.serve { desk in
+      let api = API(path: desk.socketPath)
+      let server = #"{"realServer":{"address":"192.168.1.151","port":80},"weight":3}"#
+      await onThread {
+        _ = api("POST", "/v1/services", Self.web)
+        #expect(api("POST", Self.path + "/real-servers", server).status == 201)
+      }
+      let before = await onThread { api.tag(Self.path) }
+      #expect(
+        desk.plane.forward(PacketBuilder(from: "10.0.0.1", to: "192.168.1.149")).verdict.isForward)
+      await onThread {
+        #expect(api("GET", Self.path, "", ["If-None-Match": before]).status == 200)
+        let change = #"{"scheduler":"lc"}"#
+        #expect(api("PATCH", Self.path, change, ["If-Match": before]).status == 200)
+      }
+    }
+  }
+
+  @Test func aDrainEndsWithItsRealServer() async throws {
+    try await serve { api in
+      _ = api("POST", "/v1/services", Self.web)
+      let server = #"{"realServer":{"address":"192.168.1.151","port":80},"weight":3}"#
+      _ = api("POST", Self.path + "/real-servers", server)
+      #expect(api("POST", "/v1/drains", #"{"address":"192.168.1.151"}"#).status == 201)
+      let (drains, marks) = (api.tag("/v1/drains"), api.tag("/v1/marks"))
+      #expect(api("DELETE", Self.path + "/real-servers/192.168.1.151/80").status == 204)
+      #expect(api.tag("/v1/drains") != drains && api.tag("/v1/marks") == marks)
+      _ = api("POST", Self.path + "/real-servers", server)
+      let stale = ["If-Match": drains]
+      #expect(api("POST", "/v1/drains", #"{"address":"192.168.1.151"}"#, stale).status == 412)
+    }
+  }
+
+  /// RFC 9110 §12.5.5 and §15.4.5: no cache gives one form to who asks for the other.
+  @Test func whatAcceptChoosesVariesByIt() async throws {
+    try await serve { api in
+      for path in ["/v1/services", "/v1/connections", "/v1/timeouts"] {
+        let isChosen = path != "/v1/timeouts"
+        for accept in ["application/json", "text/csv"] {
+          let answer = api("GET", path, "", ["Accept": accept])
+          #expect(answer.headers["vary"] == (isChosen ? "Accept" : nil), "\(path) \(accept)")
+          let type = answer.headers["content-type"] ?? ""
+          #expect(type.hasPrefix(isChosen ? accept : "application/json"), "\(path) \(type)")
+        }
+      }
+      let (json, rows) = (["Accept": "application/json"], ["Accept": "text/csv"])
+      let tags = [json, rows].map { api("GET", "/v1/services", "", $0).headers["etag"] ?? "" }
+      #expect(tags[0] != tags[1])
+      let condition = ["If-None-Match": tags[1]]
+      let again = api("GET", "/v1/services", "", rows.merging(condition) { $1 })
+      #expect(again.status == 304 && again.headers["vary"] == "Accept")
+      #expect(api("GET", "/v1/services", "", json.merging(condition) { $1 }).status == 200)
     }
   }
 

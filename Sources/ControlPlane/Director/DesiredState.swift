@@ -10,7 +10,10 @@ struct Service {
   /// Order of addition, of services among each other.
   let sequence: UInt64
   let index: ServiceIndex
+  /// Of what its schedulers go by.
   var revision: UInt32
+  /// The number of the latest edit of it or its real servers.
+  var edit: UInt64 = 0
   var realServers: [IPAddress: RealServer] = [:]
   /// Removed real servers whose numbers are not free yet: what they forwarded still counts.
   var departed: [RealServerIndex: RealServer] = [:]
@@ -35,6 +38,8 @@ struct RealServer {
   /// The workers' counters when this real server got its number.
   let origin: Statistics
   var tally = Tally()
+  /// The number of its latest edit.
+  var edit: UInt64 = 0
 }
 
 /// Which real server of which service: the holder of a `RealServerIndex`.

@@ -25,6 +25,7 @@ extension Director {
       }
       services[key]!.realServers[address]!.drain = drain
       changeRealServers(of: key)
+      noteEdit(of: .drains)
       logger.info(
         "drain begins",
         metadata: [
@@ -48,6 +49,7 @@ extension Director {
     for key in draining {
       services[key]!.realServers[address]!.drain = nil
       changeRealServers(of: key)
+      noteEdit(of: .drains)
       logger.info("drain cancelled", metadata: ["service": "\(key)", "address": "\(address)"])
     }
   }

@@ -28,7 +28,7 @@ extension Director {
       services[key]!.realServers[address]!.isSorryServer = true
     }
     services[key]!.health = health
-    changes += 1
+    noteEdit(of: .service(key))
   }
 
   /// All checks that are made, in the order they came.

@@ -16,7 +16,7 @@ extension Director {
       }
     }
     guard markGroups[mark, default: MarkGroup()].add(ports) else { throw .tooManyVIPs(mark) }
-    changes += 1
+    noteEdit(of: .marks)
     logger.info(
       "mark stands for more", metadata: ["mark": "\(mark.rawValue)", "ports": "\(ports)"])
   }
@@ -27,7 +27,7 @@ extension Director {
       throw .noSuchPorts(ports, mark)
     }
     markGroups[mark]!.ports.remove(at: place)
-    changes += 1
+    noteEdit(of: .marks)
     logger.info(
       "mark stands for less", metadata: ["mark": "\(mark.rawValue)", "ports": "\(ports)"])
   }

@@ -36,6 +36,7 @@ extension Director {
     services[key]!.realServers[address] = realServer
     if !neighbor.isResolved { unanswered.insert(address) }
     changeRealServers(of: key)
+    noteEdit(of: .realServer(address, key))
     logger.info(
       "real server added",
       metadata: [
@@ -60,6 +61,7 @@ extension Director {
       services[key]!.realServers[address]!.lastWeight = configuration.weight
     }
     changeRealServers(of: key)
+    noteEdit(of: .realServer(address, key))
     logger.info(
       "real server edited",
       metadata: [
@@ -81,8 +83,9 @@ extension Director {
   func remove(_ address: IPAddress, from key: VirtualServiceKey) {
     guard let realServer = services[key]!.realServers.removeValue(forKey: address) else { return }
     services[key]!.departed[realServer.index] = realServer
-    release(address, of: key)
+    release(realServer, of: key)
     changeRealServers(of: key)
+    noteEdit(of: .service(key))
     logger.info(
       "real server deleted", metadata: ["service": "\(key)", "address": "\(address)"])
   }
@@ -93,7 +96,9 @@ extension Director {
   }
 
   /// Puts a real server's number to rest and follows its address no longer if none else needs it.
-  func release(_ address: IPAddress, of key: VirtualServiceKey) {
+  func release(_ realServer: RealServer, of key: VirtualServiceKey) {
+    let address = realServer.configuration.address
+    if realServer.drain != nil { noteEdit(of: .drains) }
     realServerIndices.release(RealServerKey(service: key, address: address), now: clock())
     followers[address]?.remove(key)
     if followers[address]?.isEmpty ?? true {

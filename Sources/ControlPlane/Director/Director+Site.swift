@@ -85,8 +85,9 @@ extension Director {
   private func put(
     _ configuration: RealServerConfiguration, _ key: VirtualServiceKey
   ) throws(DirectorError) {
-    if services[key]?.realServers[configuration.address] != nil {
+    if services[key]?.realServers[configuration.address]?.isSorryServer == true {
       services[key]!.realServers[configuration.address]!.isSorryServer = false
+      noteEdit(of: .realServer(configuration.address, key))
     }
     switch services[key]?.realServers[configuration.address]?.configuration {
     case nil: try addRealServer(configuration, to: key)

@@ -45,6 +45,9 @@ public actor Director {
   /// Weighs slowly starting real servers anew in a second.
   var rise: Task<Void, Never>?
 
+  /// What `revision(of:)` goes by.
+  var edits = Edits()
+
   /// Changes made, and how many of them workers act on.
   var changes: UInt64 = 0
   var settledChanges: UInt64 = 0
@@ -91,7 +94,7 @@ public actor Director {
     services[key] = Service(
       configuration: configuration, sequence: nextSequence(),
       index: ServiceIndex(rawValue: index), revision: nextRevision())
-    changes += 1
+    noteEdit(of: .service(key))
     logger.info(
       "service added",
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
@@ -108,7 +111,7 @@ public actor Director {
       services[key]!.revision = nextRevision()
     }
     services[key]!.configuration = configuration
-    changes += 1
+    noteEdit(of: .service(key))
     logger.info(
       "service edited",
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
@@ -123,7 +126,7 @@ public actor Director {
   public func setPolicy(_ policy: ServicePolicy, of key: VirtualServiceKey) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
     services[key]!.configuration.policy = policy
-    changes += 1
+    noteEdit(of: .service(key))
     logger.info("service policy set", metadata: ["service": "\(key)", "policy": "\(policy)"])
   }
 
@@ -131,20 +134,20 @@ public actor Director {
   /// connections go on.
   public func deleteService(_ key: VirtualServiceKey) throws(DirectorError) {
     guard let service = services.removeValue(forKey: key) else { throw .noSuchService(key) }
-    for address in service.realServers.keys { release(address, of: key) }
+    for realServer in service.realServers.values { release(realServer, of: key) }
     serviceIndices.release(key, now: clock())
-    changes += 1
+    noteEdit(of: .services)
     logger.info("service deleted", metadata: ["service": "\(key)"])
   }
 
   /// `ipvsadm -C`: removes all services.
   public func clear() {
     for (key, service) in services {
-      for address in service.realServers.keys { release(address, of: key) }
+      for realServer in service.realServers.values { release(realServer, of: key) }
       serviceIndices.release(key, now: clock())
     }
     services.removeAll()
-    changes += 1
+    noteEdit(of: .services)
     logger.info("all services deleted")
   }
 
@@ -161,7 +164,7 @@ public actor Director {
     if timeouts.tcp != 0 { timeoutConfiguration.tcp = timeouts.tcp }
     if timeouts.tcpFin != 0 { timeoutConfiguration.tcpFin = timeouts.tcpFin }
     if timeouts.udp != 0 { timeoutConfiguration.udp = timeouts.udp }
-    changes += 1
+    noteEdit(of: .timeouts)
   }
 
   // MARK: Numbers
