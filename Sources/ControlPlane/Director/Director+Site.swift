@@ -6,7 +6,13 @@ extension Director {
   /// it as it was. What is the same in both is not touched, its connections go on.
   ///
   /// Deletions come last: they cannot fail, so nothing of them is ever to be undone.
+  ///
+  /// Of a director without services it logs what it got as one line, not a line for each.
   public func apply(_ site: SiteConfiguration) throws(DirectorRefusals) {
+    let isFirst = services.isEmpty
+    let speaker = logger
+    if isFirst { logger.logLevel = max(.notice, logger.logLevel) }
+    defer { logger = speaker }
     let before = (
       services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration,
       markGroups
@@ -45,6 +51,11 @@ extension Director {
       throw DirectorRefusals(errors: errors)
     }
     deleteAll(except: site.tables)
+    guard isFirst, !site.tables.isEmpty else { return }
+    let realServers = site.tables.reduce(0) { $0 + $1.realServers.count }
+    speaker.info(
+      "services loaded",
+      metadata: ["services": "\(site.tables.count)", "real-servers": "\(realServers)"])
   }
 
   /// The desired state as a configuration has it, in the order of addition.

@@ -11,7 +11,7 @@ public actor Director {
   let neighbors: any NeighborSource
   /// nil where none are made: all real servers are as the operator has them.
   let checks: (any CheckSource)?
-  let logger: Logger
+  var logger: Logger
   let clock: @Sendable () -> Duration
 
   var services: [VirtualServiceKey: Service] = [:]
