@@ -20,9 +20,10 @@ class Lane:
         for space in (self.far, self.director):
             run("ip", "netns", "add", space)
         run(
-            "ip", "-n", self.far, "link", "add", "far0", "numrxqueues", str(queues), "numtxqueues",
-            str(queues), "type", "veth", "peer", "name", "lan0", "address", DIRECTOR_MAC,
-            "numrxqueues", str(queues), "numtxqueues", str(queues), "netns", self.director)
+            "ip", "-n", self.far, "link", "add", "far0", "address", REAL_SERVERS[151],
+            "numrxqueues", str(queues), "numtxqueues", str(queues), "type", "veth", "peer", "name",
+            "lan0", "address", DIRECTOR_MAC, "numrxqueues", str(queues), "numtxqueues",
+            str(queues), "netns", self.director)
         # Nothing but the station's frames on the wire: multicast reports are over at once.
         run_in(self.far, "sysctl", "-qw", "net.ipv6.conf.far0.disable_ipv6=1")
         run_in(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the room measures, part by part."""
+import testpmd
 from guest import KernelIPVS, KernelRouter
 from room import progress
 from station import Traffic
@@ -14,11 +15,14 @@ OVERLOADS = {
     "ipv6-1k": Traffic(family=6, size=78),
     "ipv4-1k-1514": Traffic(size=1514),
     "ipv4-1k-skb": Traffic(source="socket"),
+    "ipv4-256-testpmd": Traffic(source="testpmd"),
 }
 SMOKE_OVERLOADS = ("ipv4-1k", "ipv6-1k", "ipv4-1k-skb")
 SEARCH_STEPS = 7
 SEARCHES = 3
 SEARCH_SECONDS = 1.5
+# Frames lost once may be lost to a CPU that the hypervisor has taken for as long as a ring is deep.
+SEARCH_TAKES = 2
 HOLD_SHARE = 0.9
 HOLD_SECONDS = 60
 LATENCY_SECONDS = 1
@@ -29,6 +33,9 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 def overload(stand):
     for name, traffic in OVERLOADS.items():
         if stand.smoke and name not in SMOKE_OVERLOADS:
+            continue
+        if traffic.source == "testpmd" and testpmd.MISSING:
+            stand.note(f"MISSING: overload-{name}: {testpmd.MISSING}")
             continue
         _overload(stand, f"overload-{name}", stand.members(EVERYONE), traffic)
     two = stand.members((Martinet, MacSwap, CDirector), queues=2)
@@ -80,11 +87,15 @@ def _search(stand, member):
     low, high = 0, 1.2 * stand.trial(member, Traffic()).arrivals.rate
     for _ in range(1 if stand.smoke else SEARCH_STEPS):
         middle = (low + high) / 2
-        trial = stand.trial(member, Traffic().at(middle, SEARCH_SECONDS))
-        # A station that fell behind its schedule has shown nothing.
-        is_fine = not trial.lost and trial.arrivals.sent >= 0.999 * trial.planned
-        low, high = (middle, high) if is_fine else (low, middle)
+        takes = (
+            stand.trial(member, Traffic().at(middle, SEARCH_SECONDS)) for _ in range(SEARCH_TAKES))
+        low, high = (middle, high) if any(map(_is_whole, takes)) else (low, middle)
     return low
+
+
+def _is_whole(trial):
+    """Whether nothing was lost. A station that fell behind its schedule has shown nothing."""
+    return not trial.lost and trial.arrivals.sent >= 0.999 * trial.planned
 
 
 def hold(stand):

@@ -57,12 +57,16 @@ class Stand:
         except subjects.Missing as reason:
             if not kind.is_optional:
                 sys.exit(f"FAIL: {kind.name}: {reason}")
-            self.notes.append(f"MISSING: {kind.name}: {reason}")
-            progress(self.notes[-1])
+            self.note(f"MISSING: {kind.name}: {reason}")
             return None
         self.stack.callback(station.close)
         subject.pause()
         return subject, station
+
+    def note(self, line):
+        """Said now and at the end."""
+        self.notes.append(line)
+        progress(line)
 
     @contextlib.contextmanager
     def _step(self, subject, what, seconds):

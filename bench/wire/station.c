@@ -50,6 +50,17 @@ static void read_target(const char *value, struct lab_plan *plan)
 	plan->vip4 = plan->syn ? ntohl(vip.s_addr) : 0;
 }
 
+static enum source read_source(const char *value)
+{
+	if (!strcmp(value, "socket"))
+		return SOURCE_SOCKET;
+	if (!strcmp(value, "none"))
+		return SOURCE_NONE;
+	if (strcmp(value, "live"))
+		fail(value, EINVAL);
+	return SOURCE_LIVE;
+}
+
 static void read_command(char *line, struct command *command)
 {
 	static const __u8 director[6] = LAB_DIRECTOR_MAC;
@@ -66,7 +77,7 @@ static void read_command(char *line, struct command *command)
 			fail(word, EINVAL);
 		*value++ = 0;
 		if (!strcmp(word, "source"))
-			command->by_socket = !strcmp(value, "socket");
+			command->source = read_source(value);
 		else if (!strcmp(word, "rate"))
 			command->plan.rate = strtoull(value, NULL, 10);
 		else if (!strcmp(word, "seconds"))
@@ -203,14 +214,18 @@ static void run(const struct maps *maps, int program, const char *interface,
 	    bpf_map_update_elem(maps->arrivals, &first, none, BPF_ANY))
 		fail("writing the plan", errno);
 	free(none);
-	if (command->by_socket)
+	if (command->source == SOURCE_SOCKET)
 		send_by_sockets(interface, command, &progress);
-	else
+	else if (command->source == SOURCE_LIVE)
 		send_live(program, interface, command);
+	else
+		usleep(command->seconds * 1e6);
 	seconds = (now_ns() - command->plan.start_ns) / 1e9;
-	if (!command->by_socket && bpf_map_lookup_elem(maps->progresses, &first, &progress))
+	if (command->source == SOURCE_LIVE &&
+	    bpf_map_lookup_elem(maps->progresses, &first, &progress))
 		fail("reading the progress", errno);
-	arrivals = settle(maps, progress.sent, command->settle_ms);
+	arrivals = settle(maps, command->source == SOURCE_NONE ? ~0ull : progress.sent,
+			  command->settle_ms);
 	report(&arrivals, &progress, seconds < command->seconds ? seconds : command->seconds);
 }
 

@@ -16,6 +16,9 @@ static inline unsigned long long now_ns(void)
 #define lab_now_ns() now_ns()
 #include "frame.h"
 
+/* Who makes the frames: eBPF, AF_XDP sockets, or another process, and the station only takes. */
+enum source { SOURCE_LIVE, SOURCE_SOCKET, SOURCE_NONE };
+
 struct command {
 	struct lab_plan plan;
 	double seconds;
@@ -23,7 +26,7 @@ struct command {
 	unsigned batch;	   /* frames that a live run makes at a time */
 	unsigned queues;   /* sockets to send from: one per queue */
 	unsigned settle_ms; /* without an arrival the run is over */
-	int by_socket;
+	enum source source;
 };
 
 /* Says what failed and why, and ends the process. */

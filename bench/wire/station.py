@@ -4,8 +4,12 @@ import json
 import subprocess
 from dataclasses import dataclass, replace
 
+import testpmd
 from lane import DIRECTOR_MAC
 from spaces import inside
+
+# Longer than another's generator takes to start and to stop.
+FOREIGN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Traffic:
     size: int = 60
     flows: int = 1000
     family: int = 4
+    # live, socket, or testpmd, which has flows and a size of its own and no rate.
     source: str = "live"
     queues: int = 1
     batch: int = 64
@@ -65,6 +70,7 @@ class Station:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
+        self._space, self._cpu, self._foreign = space, cpu, None
 
     def _answer(self):
         line = self._process.stdout.readline()
@@ -74,10 +80,26 @@ class Station:
 
     def send(self, traffic, to=DIRECTOR_MAC):
         """Sends for that long and waits until what is under way has come back."""
-        words = {**traffic.__dict__, "to": to}
-        print(*(f"{k}={v}" for k, v in words.items()), file=self._process.stdin, flush=True)
+        if traffic.source == "testpmd":
+            return self._take(traffic, to)
+        self._ask({**traffic.__dict__, "to": to})
         return Arrivals(self._answer())
 
+    def _ask(self, words):
+        print(*(f"{k}={v}" for k, v in words.items()), file=self._process.stdin, flush=True)
+
+    def _take(self, traffic, to):
+        """The same while testpmd sends. Its frames bear no number: only their count is compared."""
+        self._foreign = self._foreign or testpmd.Sender(self._space, to, self._cpu)
+        self._ask({"source": "none", "seconds": traffic.seconds + FOREIGN_SECONDS,
+                   "settle_ms": traffic.settle_ms})
+        sent, seconds = self._foreign.send(traffic.seconds)
+        answer = self._answer()
+        answer.update(sent=sent, seconds=seconds, sent_digest=answer["taken_digest"])
+        return Arrivals(answer)
+
     def close(self):
+        if self._foreign:
+            self._foreign.close()
         self._process.stdin.close()
         self._process.wait(10)

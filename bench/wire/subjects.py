@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 
+import testpmd
 from lane import DIRECTOR_MAC, PORT, REAL_SERVERS, VIP4, VIP6
 from spaces import inside, run_in
 
@@ -165,8 +166,8 @@ class TestPMD(Subject):
     is_optional = True
 
     def start(self):
-        if not shutil.which("dpdk-testpmd"):
-            raise Missing("no dpdk-testpmd: apt-get install dpdk-dev")
+        if testpmd.MISSING:
+            raise Missing(testpmd.MISSING)
         # The first of the two is its main thread, which sleeps.
         self._spawn(
             "stdbuf", "-oL", "dpdk-testpmd", "-l", f"0,{self.cpus}", "--no-pci", "--no-huge",
