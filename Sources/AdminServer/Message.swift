@@ -12,8 +12,10 @@ struct Request: Sendable {
   let query: [String: String]
   /// What stands in the path where its route has braces.
   var parameters: [String] = []
-  /// Whether comma-separated values are asked for.
-  let acceptsCSV: Bool
+  /// What its route takes; nil for nothing.
+  var schema: Schema?
+  /// Whether comma-separated values are wanted more than JSON.
+  let prefersCSV: Bool
   let conditions: Conditions
   /// nil where it is not said.
   private let contentType: String?
@@ -29,7 +31,7 @@ struct Request: Sendable {
       query[Self.decoded(pair[0])] = pair.count == 2 ? Self.decoded(pair[1]) : ""
     }
     self.query = query
-    acceptsCSV = head.headers["Accept"].contains { $0.contains("text/csv") }
+    prefersCSV = AcceptedTypes(head.headers).prefer("text/csv", to: "application/json")
     conditions = Conditions(head.headers)
     contentType = head.headers.first(name: "Content-Type")
     self.body = body

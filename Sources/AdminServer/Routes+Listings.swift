@@ -23,7 +23,7 @@ extension Routes {
       throw Problem(.badRequest, "limit is out of range: give 1 to \(largest)")
     }
     let page = ConnectionPageReport(listing.page(from: from, limit: Int(limit)))
-    guard request.acceptsCSV else { return Response(page) }
+    guard request.prefersCSV else { return Response(page) }
     return Response(csv: page.connections.reduce(into: []) { $0 += $1.row }, next: page.next)
   }
 

@@ -11,7 +11,7 @@ extension Routes {
     let services = await director.serviceStatuses().map(ServiceReport.init)
     let capacity = await director.connectionCapacity
     let table = TableReport(connectionCapacity: capacity, services: services)
-    let response = try request.acceptsCSV ? Response(csv: table.rows) : Response(.ok, table)
+    let response = try request.prefersCSV ? Response(csv: table.rows) : Response(.ok, table)
     return response.tagged(revision)
   }
 

@@ -145,6 +145,26 @@ import Testing
     }
   }
 
+  /// RFC 9110 §12.5.1: the most exact range gives a type its weight, and 0 is a no.
+  @Test func theWeightsOfAcceptCount() async throws {
+    let cases: [(accept: String, isCSV: Bool)] = [
+      ("", false), ("*/*", false), ("text/*", true), ("Text/CSV; header=absent", true),
+      ("text/csv;q=0", false), ("text/csv;Q=0.000", false), ("text/csv;q=0, */*;q=0.1", false),
+      ("text/csv;q=0.9, application/json", false), ("text/csv;q=0.9, application/json;q=0.8", true),
+      ("application/json;q=0.2, */*;q=0.4", true), ("text/*;q=0.1, text/csv, */*;q=0.9", true),
+      ("text/*, text/csv;q=0.1, application/*;q=0.2", false), ("text/csv, */*", true),
+      ("text/csv, application/json", false), ("application/json;q=0, text/*;q=0.001", true),
+      ("image/png", false), ("text/csv;q=2", false), ("text/csv;q=", false), (",;,text/csv;", true),
+      ("text/csvx, xtext/csv", false),
+    ]
+    try await serve { api in
+      for (accept, isCSV) in cases {
+        let type = api("GET", "/v1/services", "", ["Accept": accept]).headers["content-type"] ?? ""
+        #expect(type.hasPrefix(isCSV ? "text/csv" : "application/json"), "\(accept): \(type)")
+      }
+    }
+  }
+
   /// Each resource by itself: who changes one does not disturb another, nor do figures.
   @Test func everyChangeableResourceHasItsTag() async throws {
     try await serve { api in

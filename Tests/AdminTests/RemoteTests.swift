@@ -132,24 +132,11 @@ import Testing
 
   /// What `openssl s_client` sends to a server before it has heard anything.
   private func firstFlight() throws -> [UInt8] {
-    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(listener) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let isListening = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(listener, $0, size) == 0 && listen(listener, 1) == 0
-          && getsockname(listener, $0, &size) == 0
-      }
-    }
-    #expect(isListening)
-    let client = try Child([
-      "openssl", "s_client", "-connect", "127.0.0.1:\(UInt16(bigEndian: address.sin_port))",
-    ])
+    let listener = try LoopbackListener()
+    defer { close(listener.descriptor) }
+    let client = try Child(["openssl", "s_client", "-connect", "127.0.0.1:\(listener.port)"])
     defer { client.send(SIGKILL) }
-    let connection = accept(listener, nil, nil)
+    let connection = accept(listener.descriptor, nil, nil)
     defer { close(connection) }
     var octets = [UInt8](repeating: 0, count: 4096)
     let count = recv(connection, &octets, octets.count, 0)

@@ -63,6 +63,21 @@ import Testing
     #expect(desk.neighbors.followed.isEmpty)
   }
 
+  /// What is loaded first is one line of the log, however much it is; what comes later has its own.
+  @Test func theFirstLoadIsOneLine() async throws {
+    let book = LogBook()
+    let desk = try Desk(logger: book.logger)
+    var first = site([1, 2])
+    first.tables[0].health.sorryServer = IPAddress("192.168.1.159")!
+    first.marks = [.init(mark: FirewallMark(rawValue: 1), match: [VirtualPorts(of: .dns)])]
+    try await desk.director.apply(first)
+    #expect(book.lines == ["services loaded real-servers=2 services=1"])
+    first.tables[0].realServers.append(.number(3))
+    try await desk.director.apply(first)
+    #expect(book.lines.count == 2)
+    #expect(book.lines.last?.hasPrefix("real server added address=192.168.1.153 ") == true)
+  }
+
   /// Two addresses behind a gateway: both are named, nothing else happens.
   @Test func aBadOneChangesNothing() async throws {
     let desk = try Desk()
@@ -70,6 +85,12 @@ import Testing
     try await desk.director.settle()
     var bad = site([2, 3], scheduler: .sh, more: ["10.9.9.1", "10.9.9.2"])
     bad.timeouts.udp = 7
+    let parts: [ConfiguredPart] = [
+      .everything, .services, .service(.web), .realServer(IPAddress("192.168.1.151")!, .web),
+      .timeouts, .marks, .drains,
+    ]
+    var before: [Int?] = []
+    for part in parts { before.append(await desk.director.revision(of: part)) }
     do {
       try await desk.director.apply(bad)
       Issue.record("it was taken")
@@ -85,6 +106,12 @@ import Testing
     #expect(try await desk.web().configuration.scheduler == .rr)
     #expect(await desk.director.timeouts == .lvs)
     #expect(desk.neighbors.followed == [IPAddress("192.168.1.151")!])
+    // Nor is a tag another, or a table for the workers.
+    for (part, before) in zip(parts, before) {
+      #expect(await desk.director.revision(of: part) == before, "\(part)")
+    }
+    try await desk.director.settle()
+    #expect(desk.plane.generations == [1])
     try await desk.director.addRealServer(.number(2), to: .web)
     try await desk.director.settle()
     #expect(desk.destination(syn(9)) == .realServer(2))

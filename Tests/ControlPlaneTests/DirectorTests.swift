@@ -21,14 +21,14 @@ struct Desk {
 
   init(
     workers: Int = 1, entries: Int = 1 << 10, neighbors: StatedNeighbors = .site(),
-    checks: StatedChecks? = nil
+    checks: StatedChecks? = nil,
+    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
   ) throws {
     self.neighbors = neighbors
     plane = try InProcessPlane(workers: workers, entries: entries)
     let time = time
     director = Director(
-      plane: plane, neighbors: neighbors, checks: checks,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      plane: plane, neighbors: neighbors, checks: checks, logger: logger,
       clock: { .seconds(time.seconds.load(ordering: .relaxed)) })
   }
 

@@ -39,13 +39,13 @@ final class LoopbackServer: Sendable {
     }
   }
 
-  let port: UInt16
-  private let descriptor: Int32
+  var port: UInt16 { listener.port }
+  private let listener: LoopbackListener
   private let texts = Mutex<[String]>([])
   private let isOpen = Mutex(true)
 
   init(_ treat: @escaping @Sendable (Connection) -> Void) throws {
-    (descriptor, port) = try Self.listeningSocket()
+    listener = try LoopbackListener()
     let work = Unmanaged.passRetained(Work(self, treat))
     var thread = pthread_t()
     pthread_create(
@@ -63,30 +63,14 @@ final class LoopbackServer: Sendable {
     pthread_detach(thread)
   }
 
-  private static func listeningSocket() throws -> (Int32, UInt16) {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let isListening = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, size) == 0 && listen(descriptor, 16) == 0
-          && getsockname(descriptor, $0, &size) == 0
-      }
-    }
-    guard isListening else { throw SystemError(call: "listen", errno: errno) }
-    return (descriptor, UInt16(bigEndian: address.sin_port))
-  }
-
   deinit { stop() }
 
   /// Takes no more connections.
   func stop() {
     isOpen.withLock { isOpen in
       if isOpen {
-        shutdown(descriptor, Int32(SHUT_RDWR))
-        close(descriptor)
+        shutdown(listener.descriptor, Int32(SHUT_RDWR))
+        close(listener.descriptor)
       }
       isOpen = false
     }
@@ -102,7 +86,7 @@ final class LoopbackServer: Sendable {
 
     init(_ server: LoopbackServer, _ treat: @escaping @Sendable (Connection) -> Void) {
       (self.server, self.treat) = (server, treat)
-      descriptor = server.descriptor
+      descriptor = server.listener.descriptor
     }
   }
 }

@@ -94,6 +94,7 @@ import Testing
 
   @Test func aWrongFileChangesNothing() async throws {
     let bench = try await Bench([Self.first])
+    let revision = await bench.desk.director.revision(of: .everything)
     try bench.write([Self.second, "{address: 10.9.9.9}"])
     guard case .refused(let refusals)? = await bench.refusal() else {
       Issue.record("it was taken")
@@ -112,6 +113,7 @@ import Testing
       return
     }
     #expect(try await bench.table() == ["151 1"])
+    #expect(await bench.desk.director.revision(of: .everything) == revision)
   }
 
   @Test func whatNeedsARestartIsNamed() async throws {

@@ -10,7 +10,7 @@ extension Director {
   ) throws(DirectorError) {
     guard let present = services[key]?.health else { throw .noSuchService(key) }
     guard health != present else { return }
-    try put(health, key)
+    try put(health, key, .info)
     for (address, realServer) in services[key]!.realServers
     where realServer.isSorryServer && address != health.sorryServer {
       remove(address, from: key)
@@ -18,12 +18,15 @@ extension Director {
   }
 
   /// The same, and leaves a former sorry server where it is: what goes comes last.
-  func put(_ health: ServiceHealth, _ key: VirtualServiceKey) throws(DirectorError) {
+  func put(
+    _ health: ServiceHealth, _ key: VirtualServiceKey, _ level: Logger.Level
+  ) throws(DirectorError) {
     guard let present = services[key]?.health else { throw .noSuchService(key) }
     guard health != present else { return }
     if let address = health.sorryServer {
       if services[key]!.realServers[address] == nil {
-        try addRealServer(RealServerConfiguration(address: address, port: key.port), to: key)
+        try addRealServer(
+          RealServerConfiguration(address: address, port: key.port), to: key, level)
       }
       services[key]!.realServers[address]!.isSorryServer = true
     }

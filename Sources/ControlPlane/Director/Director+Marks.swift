@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
+import Logging
 
 extension Director {
   /// What each mark stands for, in the order of addition.
@@ -8,7 +9,11 @@ extension Director {
   }
 
   /// Makes ports a part of what a mark stands for; its services take them at once.
-  public func addToMark(_ mark: FirewallMark, _ ports: VirtualPorts) throws(DirectorError) {
+  ///
+  /// - Parameter level: of the line in the log.
+  public func addToMark(
+    _ mark: FirewallMark, _ ports: VirtualPorts, _ level: Logger.Level = .info
+  ) throws(DirectorError) {
     try ports.validate(for: mark)
     for (other, group) in markGroups {
       if let taken = group.ports.first(where: ports.overlaps) {
@@ -17,8 +22,9 @@ extension Director {
     }
     guard markGroups[mark, default: MarkGroup()].add(ports) else { throw .tooManyVIPs(mark) }
     noteEdit(of: .marks)
-    logger.info(
-      "mark stands for more", metadata: ["mark": "\(mark.rawValue)", "ports": "\(ports)"])
+    logger.log(
+      level: level, "mark stands for more",
+      metadata: ["mark": "\(mark.rawValue)", "ports": "\(ports)"])
   }
 
   /// Takes ports out of what a mark stands for.
@@ -39,14 +45,18 @@ extension Director {
   }
 
   /// Makes the marks stand for this and nothing else, or throws and leaves some as they were.
-  func setMarks(_ wanted: [FirewallMark: [VirtualPorts]]) throws(DirectorError) {
+  func setMarks(
+    _ wanted: [FirewallMark: [VirtualPorts]], _ level: Logger.Level
+  ) throws(DirectorError) {
     for (mark, ports) in marks {
       for gone in ports where !(wanted[mark] ?? []).contains(gone) {
         try removeFromMark(mark, gone)
       }
     }
     for (mark, ports) in wanted.sorted(by: { $0.key < $1.key }) {
-      for new in ports where !(marks[mark] ?? []).contains(new) { try addToMark(mark, new) }
+      for new in ports where !(marks[mark] ?? []).contains(new) {
+        try addToMark(mark, new, level)
+      }
     }
   }
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
+import Logging
 
 extension Director {
   /// Adds a real server at the head of its service's list, as LVS does. One that was removed less
   /// than two minutes ago gets its connections and, in the same service, its statistics back.
+  ///
+  /// - Parameter level: of the line in the log.
   public func addRealServer(
-    _ configuration: RealServerConfiguration, to key: VirtualServiceKey
+    _ configuration: RealServerConfiguration, to key: VirtualServiceKey,
+    _ level: Logger.Level = .info
   ) throws(DirectorError) {
     guard services[key] != nil else { throw .noSuchService(key) }
     let address = configuration.address
@@ -37,8 +41,8 @@ extension Director {
     if !neighbor.isResolved { unanswered.insert(address) }
     changeRealServers(of: key)
     noteEdit(of: .realServer(address, key))
-    logger.info(
-      "real server added",
+    logger.log(
+      level: level, "real server added",
       metadata: [
         "service": "\(key)", "address": "\(address)", "weight": "\(configuration.weight)",
         "mac": "\(neighbor.macAddress.map(\.description) ?? "unresolved")",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
+import Logging
 
 extension Director {
   /// Makes the desired state that of a configuration, or throws all that is in the way and leaves
@@ -10,12 +11,10 @@ extension Director {
   /// Of a director without services it logs what it got as one line, not a line for each.
   public func apply(_ site: SiteConfiguration) throws(DirectorRefusals) {
     let isFirst = services.isEmpty
-    let speaker = logger
-    if isFirst { logger.logLevel = max(.notice, logger.logLevel) }
-    defer { logger = speaker }
+    let level: Logger.Level = isFirst ? .debug : .info
     let before = (
-      services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration,
-      markGroups
+      services, serviceIndices, realServerIndices, followers, neighborHistories, unanswered,
+      timeoutConfiguration, markGroups, edits, changes
     )
     var errors: [DirectorError] = []
     var known: Set<DirectorError> = []
@@ -31,29 +30,30 @@ extension Director {
     }
     attempt { () throws(DirectorError) in
       try setMarks(
-        Dictionary(site.marks.map { ($0.mark, $0.match) }, uniquingKeysWith: { $0 + $1 }))
+        Dictionary(site.marks.map { ($0.mark, $0.match) }, uniquingKeysWith: { $0 + $1 }),
+        level)
     }
     for table in site.tables {
       attempt { () throws(DirectorError) in
-        try put(table.service)
-        try put(table.health, table.service.key)
+        try put(table.service, level)
+        try put(table.health, table.service.key, level)
       }
       for realServer in table.realServers {
-        attempt { () throws(DirectorError) in try put(realServer, table.service.key) }
+        attempt { () throws(DirectorError) in try put(realServer, table.service.key, level) }
       }
     }
     guard errors.isEmpty else {
       for address in followers.keys where before.3[address] == nil { neighbors.unfollow(address) }
       (
-        services, serviceIndices, realServerIndices, followers, unanswered, timeoutConfiguration,
-        markGroups
+        services, serviceIndices, realServerIndices, followers, neighborHistories, unanswered,
+        timeoutConfiguration, markGroups, edits, changes
       ) = before
       throw DirectorRefusals(errors: errors)
     }
     deleteAll(except: site.tables)
     guard isFirst, !site.tables.isEmpty else { return }
     let realServers = site.tables.reduce(0) { $0 + $1.realServers.count }
-    speaker.info(
+    logger.info(
       "services loaded",
       metadata: ["services": "\(site.tables.count)", "real-servers": "\(realServers)"])
   }
@@ -85,23 +85,25 @@ extension Director {
     }
   }
 
-  private func put(_ configuration: ServiceConfiguration) throws(DirectorError) {
+  private func put(
+    _ configuration: ServiceConfiguration, _ level: Logger.Level
+  ) throws(DirectorError) {
     switch services[configuration.key]?.configuration {
-    case nil: try addService(configuration)
+    case nil: try addService(configuration, level)
     case configuration: break
     default: try editService(configuration)
     }
   }
 
   private func put(
-    _ configuration: RealServerConfiguration, _ key: VirtualServiceKey
+    _ configuration: RealServerConfiguration, _ key: VirtualServiceKey, _ level: Logger.Level
   ) throws(DirectorError) {
     if services[key]?.realServers[configuration.address]?.isSorryServer == true {
       services[key]!.realServers[configuration.address]!.isSorryServer = false
       noteEdit(of: .realServer(configuration.address, key))
     }
     switch services[key]?.realServers[configuration.address]?.configuration {
-    case nil: try addRealServer(configuration, to: key)
+    case nil: try addRealServer(configuration, to: key, level)
     case configuration: break
     default: try editRealServer(configuration, of: key)
     }

@@ -11,7 +11,7 @@ public actor Director {
   let neighbors: any NeighborSource
   /// nil where none are made: all real servers are as the operator has them.
   let checks: (any CheckSource)?
-  var logger: Logger
+  let logger: Logger
   let clock: @Sendable () -> Duration
 
   var services: [VirtualServiceKey: Service] = [:]
@@ -84,7 +84,10 @@ public actor Director {
 
   // MARK: Services
 
-  public func addService(_ configuration: ServiceConfiguration) throws(DirectorError) {
+  /// - Parameter level: of the line in the log.
+  public func addService(
+    _ configuration: ServiceConfiguration, _ level: Logger.Level = .info
+  ) throws(DirectorError) {
     let key = configuration.key
     try configuration.validate()
     guard services[key] == nil else { throw .serviceExists(key) }
@@ -95,8 +98,8 @@ public actor Director {
       configuration: configuration, sequence: nextSequence(),
       index: ServiceIndex(rawValue: index), revision: nextRevision())
     noteEdit(of: .service(key))
-    logger.info(
-      "service added",
+    logger.log(
+      level: level, "service added",
       metadata: ["service": "\(key)", "scheduler": "\(configuration.scheduler.rawValue)"])
   }
 

@@ -14,20 +14,24 @@ struct NotifyScript: Sendable {
     init(_ role: DirectorRole) { self = role == .master ? .master : .backup }
   }
 
-  /// What a script is given before it is killed: it must not hold up the next change for long.
-  private static let limit = Duration.seconds(10)
   /// VRRP's own default (RFC 5798 §5.2.4); Martinet has none to tell.
   private static let priority = "100"
 
   private let command: String
   private let interface: String
+  private let limit: Duration
   private let logger: Logger
   private let states: AsyncStream<State>
   private let teller: AsyncStream<State>.Continuation
 
-  init(_ command: String, interface: String, logger: Logger) {
+  /// - Parameter limit: what a script is given before it is killed: it must not hold up the next
+  ///   change for long.
+  init(
+    _ command: String, interface: String, limit: Duration = .seconds(10), logger: Logger
+  ) {
     self.command = command
     self.interface = interface
+    self.limit = limit
     self.logger = logger
     // A script that hangs cannot make the queue grow: of more changes the latest count.
     (states, teller) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
@@ -51,8 +55,8 @@ struct NotifyScript: Sendable {
       command, further: ["INSTANCE", interface, state.rawValue, Self.priority])
     do throws(OperatorProgramFailure) {
       let running = try program.start()
-      switch await onThread({ Self.ending(of: running) }) {
-      case nil: complain(state, "has not ended after \(Self.limit) and was killed")
+      switch await onThread({ ending(of: running) }) {
+      case nil: complain(state, "has not ended after \(limit) and was killed")
       case .exit(0): break
       case let ending?: complain(state, "\(ending)")
       }
@@ -62,7 +66,7 @@ struct NotifyScript: Sendable {
   }
 
   /// Returns when it is buried; nil where it had to be killed.
-  private static func ending(of running: RunningProgram) -> RunningProgram.Ending? {
+  private func ending(of running: RunningProgram) -> RunningProgram.Ending? {
     let ending = running.ending(within: limit)
     if ending == nil { running.killGroup() }
     while !running.bury() { _ = running.ending(within: limit) }
