@@ -6,8 +6,9 @@ BUILD_PACKAGES=(
   git)
 # swiftc links with some version of the C++ library; a toolchain unpacked from an archive has none.
 compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || BUILD_PACKAGES+=(g++)
-readonly LAB_PACKAGES=(iproute2 ethtool util-linux procps binutils nginx curl tcpdump socat
-  prometheus keepalived openssl dnsmasq-base systemd tmux python3-jsonschema python3-seccomp)
+readonly LAB_PACKAGES=(iproute2 iputils-ping ethtool util-linux procps binutils nginx curl tcpdump
+  socat prometheus keepalived openssl dnsmasq-base systemd tmux python3-jsonschema
+  python3-seccomp)
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -36,19 +37,24 @@ is_installed() {
 
 apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
 
-# install_missing PACKAGE...: apt-get for those that are not there yet, nothing otherwise.
+# install_missing PACKAGE...: apt-get for those that are not there yet, nothing otherwise. Of
+# several at once one goes after the other.
 install_missing() {
   command -v apt-get >/dev/null || die "no apt-get here: install the equivalents of: $*."
-  local package missing=()
+  local package lock missing=()
+  exec {lock}>/run/lock/martinet-install
+  flock "$lock"
   for package in "$@"; do
     is_installed "$package" || missing+=("$package")
   done
-  [[ ${#missing[@]} -gt 0 ]] || return 0
-  say "Installing ${missing[*]}"
-  keep_services_down
-  apt_install "${missing[@]}" || { apt-get update && apt_install "${missing[@]}"; } ||
-    die "apt-get cannot install ${missing[*]}: its message is above."
-  let_services_start
+  if [[ ${#missing[@]} -gt 0 ]]; then
+    say "Installing ${missing[*]}"
+    keep_services_down
+    apt_install "${missing[@]}" || { apt-get update && apt_install "${missing[@]}"; } ||
+      die "apt-get cannot install ${missing[*]}: its message is above."
+    let_services_start
+  fi
+  exec {lock}>&-
 }
 
 # nginx is wanted as a program: while apt runs, Debian's policy-rc.d says no to starting services.

@@ -31,6 +31,7 @@ struct Routes: Sendable {
       }
       var request = request
       request.parameters = parameters
+      request.schema = route.takes.map(Schema.named)
       var response = try await route.answer(self, request)
       if route.isNegotiated { response.varies(by: "Accept") }
       return method == .GET ? response.unless(request.conditions) : response
@@ -57,7 +58,9 @@ struct Routes: Sendable {
 
   func decode<Body: Decodable>(_ request: Request) throws -> Body {
     do {
-      return try JSONDecoder().decode(Body.self, from: request.body)
+      let body = try JSONDecoder().decode(Body.self, from: request.body)
+      if let schema = request.schema { try FieldSearch.check(request.body, schema) }
+      return body
     } catch DecodingError.dataCorrupted(let context)
       where context.codingPath.isEmpty && request.hasJSONBody
     {

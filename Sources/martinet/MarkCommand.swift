@@ -93,8 +93,12 @@ struct MarkCommand: ParsableCommand {
       abstract: "Print what each mark stands for, as `add` takes it.")
     @OptionGroup var control: ControlOption
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     func run() throws {
       let marks = try control.ask { client throws(ControlError) in try client.marks() }
+      if json { return try printJSON(marks) }
       for report in marks {
         for ports in report.ports {
           let host = ports.address.version == 6 ? "[\(ports.address)]" : "\(ports.address)"

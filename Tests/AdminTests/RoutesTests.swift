@@ -240,6 +240,38 @@ import Testing
     ])
   }
 
+  /// What is misspelt is not what is left out: it is named, with what was meant, and nothing is
+  /// changed.
+  @Test func unknownFieldsAreNamed() async throws {
+    let (service, server) = (Self.web.dropLast(), Self.server.dropLast())
+    let command = #"[{"zero":{}},{"addService":\#(service),"polici":{"ttl":"one"}}}]"#
+    try await expect([
+      ("POST /v1/services", service + #","flag":[]}"#, 400, "flag is no known field: the nearest"),
+      ("POST /v1/services", service + #", "policy" : {"tll":"one"}}"#, 400, "nearest is `ttl`"),
+      ("POST /v1/services", service + #","policy":{"tt\u006c":"one"}}"#, 201, #""ttl":"one""#),
+      (
+        "POST \(Self.webPath)/real-servers", server + #","thresholds":{"uper":1,"lower":0}}"#, 400,
+        "thresholds"
+      ),
+      (
+        "POST \(Self.webPath)/real-servers", server + #","treshold":{"upper":1,"lower":0}}"#, 400,
+        "the request's treshold is no known field: the nearest is `thresholds`"
+      ),
+      ("GET \(Self.webPath)/real-servers", "", 200, "[]"),
+      (
+        "POST /v1/commands", command, 400,
+        "the request's [1].addService.polici is no known field: the nearest is `policy`"
+      ),
+      (
+        "POST /v1/commands", #"[{"zero":{"servise":{}}}]"#, 400,
+        "[0].zero.servise is no known field: the nearest is `service`"
+      ),
+      ("POST /v1/commands", #"[{"clear":{"all":1}}]"#, 400, "all is no known field: leave it out"),
+      ("PATCH /v1/timeouts", #"{"tcp":0,"tcpFin":0,"udp":0,"scp":9}"#, 400, "nearest is `tcp`"),
+      ("POST /v1/drains", #"{"address":"192.0.2.1","deadlineSecond":9}"#, 400, "deadlineSeconds`"),
+    ])
+  }
+
   /// Damaged requests by seed: always an answer, never a trap.
   @Test func damagedCommandsAreAnswered() async throws {
     let plane = try InProcessPlane()

@@ -140,11 +140,16 @@ extension EndToEnd {
       _ director: RunningDirector, _ secrets: Secrets, _ served: ServedLan
     ) throws {
       let before = try memory(of: director)
+      // A curl of Debian 12 does 300 at a time.
+      let script = """
+        for part in 1 2 3 4 5; do
+          curl -skZ --stderr /dev/null --parallel-immediate --parallel-max 200 -m 60 -o /dev/null \
+            -w '%{http_code}\\n' -H "Authorization: Bearer $1" "https://$2/metrics?[1-200]" &
+        done
+        wait
+        """
       let crowd = try director.host.start([
-        "curl", "-skZ", "--stderr", "/dev/null", "--parallel-max", "200", "-m", "60", "-o",
-        "/dev/null", "-w",
-        "%{http_code}\\n", "-H", "Authorization: Bearer \(secrets.word)",
-        "https://\(endpoint)/metrics?[1-1000]",
+        "bash", "-c", script, "scrapes", secrets.word, endpoint,
       ])
       let replies = try served.ask(5)
       #expect(replies.allSatisfy { [.body("rs1"), .body("rs2")].contains($0) }, "\(replies)")
@@ -187,6 +192,7 @@ extension EndToEnd {
       director.process.send(SIGHUP)
       #expect(try waitUntil { try status(secrets.certificate, secrets.word) == 200 })
       #expect(try status(secrets.certificate, oldWord) == 401)
+      #expect(!director.process.output.contains(oldWord))
       #expect(try status(old, secrets.word) == 0)
     }
 

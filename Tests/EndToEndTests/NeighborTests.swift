@@ -51,8 +51,10 @@ extension EndToEnd {
       let metrics = try director.host.run(
         "curl -sS --unix-socket \(director.controlPath) http://director/metrics")
       #expect(!metrics.contains("martinet_neighbor_events_total{event=\"duplicate\"} 0\n"))
-      #expect(
-        metrics.contains("martinet_neighbor_changes_total{real_server=\"\(address)\"} "))
+      let labels = "{real_server=\"\(address)\"}"
+      #expect(metrics.contains("martinet_neighbor_changes_total\(labels) "))
+      #expect(metrics.contains("martinet_neighbor_duplicate\(labels) 1\n"))
+      #expect(metrics.contains("martinet_neighbor_flapping\(labels) 0\n"))
     }
   }
 }

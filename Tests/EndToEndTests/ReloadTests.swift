@@ -55,6 +55,10 @@ extension EndToEnd {
       // For good, by the signal.
       director.process.send(SIGHUP)
       #expect(try answers(["rs2"]))
+      let living = try StreamSocket(
+        on: served.lan.client, from: SocketAddress("10.0.0.2", port: 4001),
+        to: SocketAddress(Lan.vip, port: 80))
+      #expect(try living.get(closes: false) == "rs2")
       // A change at run time is in the way until it is saved.
       try director.ipvsadm("-a \(ServedLan.web) -r 192.168.1.151")
       let refused = try martinet("reload")
@@ -63,6 +67,9 @@ extension EndToEnd {
       #expect(try martinet("save").output.hasSuffix("saved\n"))
       #expect(try martinet("reload", "--json").output.contains("\"changes\" : ["))
       #expect(try answers(["rs1", "rs2"]))
+      // Connections of what stays go on.
+      #expect(try living.get(closes: false) == "rs2")
+      #expect(living.retransmits == 0)
     }
   }
 }

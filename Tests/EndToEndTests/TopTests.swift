@@ -22,6 +22,9 @@ extension EndToEnd {
       #expect(json.table.services.first?.statistics.connections == 4 && json.queues.count == 1)
       let once = try director.martinet("top --once --interval 0.2")
       #expect(once.contains("TCP  \(Lan.vip):80") && once.contains("/s"), "\(once)")
+      let picture = try JSONDecoder().decode(
+        StatusReport.self, from: Data(try director.martinet("top --once --json").utf8))
+      #expect(picture.table.services.map(\.service) == json.table.services.map(\.service))
       let (ending, output) = try director.host.finish(
         [RunningDirector.executable, "top"], environment: ["MARTINET_CONTROL": director.controlPath]
       )

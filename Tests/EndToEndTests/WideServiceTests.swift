@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
+import Foundation
 import TestSupport
 import Testing
 
@@ -52,6 +54,10 @@ extension EndToEnd {
       #expect(try mark("add 1 \(ports)").ending == .exit(0))
       #expect(
         try mark("list").output == "1 --tcp \(Lan.vip):80-90\n1 --tcp \(other):8080\n")
+      let marks = try [mark("list --json").output, director.get("marks")].map {
+        try JSONDecoder().decode([MarkReport].self, from: Data($0.utf8))
+      }
+      #expect(marks[0] == marks[1] && marks[0].first?.ports.count == 2)
       try director.ipvsadm("-A -f 1 -s rr -p 60")
       for server in [151, 152] { try director.ipvsadm("-a -f 1 -r 192.168.1.\(server)") }
       let resolved = try waitUntil { try !director.ipvsadm("-Ln").contains("unresolved") }

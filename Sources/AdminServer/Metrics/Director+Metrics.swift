@@ -129,6 +129,10 @@ extension MetricsText {
     perNeighbor("age_seconds", .gauge, "Since it answers, is silent, or moved.", \.ageSeconds)
     perNeighbor("changes_total", .counter, "Changes of its MAC address.", \.changes)
     perNeighbor("silences_total", .counter, "Times that it fell silent.", \.silences)
+    perNeighbor("flapping", .gauge, "1 while it comes and goes.") { $0.isFlapping ? 1 : 0 }
+    perNeighbor("duplicate", .gauge, "1 while two hosts seem to own its address.") {
+      $0.isDuplicate ? 1 : 0
+    }
   }
 
   fileprivate mutating func describe(_ drains: [DrainStatus]) {

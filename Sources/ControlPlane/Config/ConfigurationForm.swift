@@ -183,8 +183,7 @@ struct ConfigurationForm {
   mutating func finish() {
     guard case .reading(let fields) = purpose else { return }
     for (name, node) in fields where !known.contains(name) {
-      let nearest = known.min { $0.editDistance(to: name) < $1.editDistance(to: name) } ?? ""
-      complain(name, node, "is no known key: the nearest is `\(nearest)`")
+      complain(name, node, "is no known key: the nearest is `\(known.nearest(to: name) ?? "")`")
     }
   }
 
@@ -201,23 +200,5 @@ struct ConfigurationForm {
       ConfigurationFinding(
         line: node.mark?.line ?? line, path: path.isEmpty ? name : "\(path).\(name)",
         sentence: sentence))
-  }
-}
-
-extension String {
-  /// Levenshtein's: insertions, deletions and replacements of octets, of the first 64 of each.
-  fileprivate func editDistance(to other: String) -> Int {
-    let (left, right) = (Array(utf8.prefix(64)), Array(other.utf8.prefix(64)))
-    var row = Array(0...right.count)
-    for (i, octet) in left.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, otherOctet) in right.enumerated() {
-        let replaced = diagonal + (octet == otherOctet ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = Swift.min(replaced, row[j] + 1, diagonal + 1)
-      }
-    }
-    return row[right.count]
   }
 }
