@@ -79,7 +79,7 @@ let package = Package(
     // Packet builder, simulated kernel, namespaces, requirements, seeds.
     .target(
       name: "TestSupport", dependencies: ["DataPlane", "ControlPlane", "AdminAPI", "CTestSupport"],
-      path: "Tests/TestSupport", exclude: ["Sandbox/sandbox.py"]),
+      path: "Tests/TestSupport", exclude: ["Sandbox/confine.py", "Sandbox/sandbox.py"]),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(
       name: "DataPlaneTests", dependencies: ["DataPlane", "TestSupport", "CXDP", "CDirectorABI"],

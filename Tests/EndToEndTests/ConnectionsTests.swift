@@ -13,12 +13,24 @@ extension EndToEnd {
     /// The client's second address.
     private static let other = "10.0.0.77"
 
+    /// With small tables: each listing looks through all of them.
+    private static func director(on served: ServedLan) throws -> RunningDirector {
+      let path = NSTemporaryDirectory() + "martinet-test-\(UUID().uuidString).yaml"
+      defer { try? FileManager.default.removeItem(atPath: path) }
+      try """
+      interface: {name: lan0, copy-mode: copy}
+      capacity: {ipv4-connections: 1024, ipv6-connections: 1024, persistent-clients: 1024}
+
+      """.write(toFile: path, atomically: true, encoding: .utf8)
+      return try RunningDirector(on: served.lan.director, ["--config", path])
+    }
+
     /// On two queues it is the tables of both workers.
     @Test func listsWhatIsAskedFor() throws {
       let served = try ServedLan(directorQueues: 2)
       let client = served.lan.client
       try client.ip("address add \(Self.other)/24 dev wan0")
-      let director = try RunningDirector(on: served.lan.director)
+      let director = try Self.director(on: served)
       try director.serve(ServedLan.web, Self.web)
       try director.serve(ServedLan.web6, Self.web6)
       try director.serve(ServedLan.names, Self.web)
@@ -98,7 +110,7 @@ extension EndToEnd {
     /// A connection that ends, and a flow of a real server that is removed, are listed no more.
     @Test func forgetsWhatIsOver() throws {
       let served = try ServedLan()
-      let director = try RunningDirector(on: served.lan.director)
+      let director = try Self.director(on: served)
       try director.ipvsadm("--set 0 1 0")
       try director.serve(ServedLan.web, Self.web)
       try director.serve(ServedLan.names, ["192.168.1.151"])

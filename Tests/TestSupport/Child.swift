@@ -12,6 +12,8 @@ public final class Child: @unchecked Sendable {
   }
 
   public let pid: pid_t
+  /// Has something to read once the program has ended (pidfd_open(2)).
+  private let descriptor: Int32
   private let outputPath: String
   private let arguments: [String]
   private var ending: Ending?
@@ -19,9 +21,9 @@ public final class Child: @unchecked Sendable {
   /// Starts `arguments[0]`, looked up on PATH, with standard output and error in one file.
   public init(_ arguments: [String], environment: [String: String] = [:]) throws(SystemError) {
     var template = Array("/tmp/martinet-test.XXXXXX".utf8CString)
-    let descriptor = test_temporary_file(&template)
-    guard descriptor >= 0 else { throw SystemError(call: "temporary file", errno: errno) }
-    defer { close(descriptor) }
+    let file = test_temporary_file(&template)
+    guard file >= 0 else { throw SystemError(call: "temporary file", errno: errno) }
+    defer { close(file) }
     outputPath = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     self.arguments = arguments
 
@@ -29,8 +31,8 @@ public final class Child: @unchecked Sendable {
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, descriptor, 1)
-    posix_spawn_file_actions_adddup2(&actions, descriptor, 2)
+    posix_spawn_file_actions_adddup2(&actions, file, 1)
+    posix_spawn_file_actions_adddup2(&actions, file, 2)
     // The threads that tests run on block signals, and a child would inherit that.
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -46,6 +48,8 @@ public final class Child: @unchecked Sendable {
     let status = posix_spawnp(&pid, "env", &actions, &attributes, &words, environ)
     guard status == 0 else { throw SystemError(call: "posix_spawn", errno: status) }
     self.pid = pid
+    descriptor = pidfd_open(pid, 0)
+    guard descriptor >= 0 else { throw SystemError(call: "pidfd_open", errno: errno) }
   }
 
   deinit {
@@ -53,6 +57,7 @@ public final class Child: @unchecked Sendable {
       send(SIGKILL)
       _ = wait(seconds: 10)
     }
+    close(descriptor)
     unlink(outputPath)
   }
 
@@ -68,10 +73,11 @@ public final class Child: @unchecked Sendable {
       if waitpid(pid, &status, WNOHANG) == pid {
         let signal = status & 0x7f
         ending = signal == 0 ? .exit(status >> 8 & 0xff) : .signal(signal)
-      } else if monotonicSeconds() >= deadline {
-        return nil
       } else {
-        usleep(5000)
+        let left = deadline - monotonicSeconds()
+        guard left > 0 else { return nil }
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        poll(&wanted, 1, Int32(left * 1000) + 1)
       }
     }
     return ending

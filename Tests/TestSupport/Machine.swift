@@ -27,6 +27,15 @@ public final class Machine: Sendable {
     }
   }
 
+  /// Runs commands, one after the other, by one shell; throws what the first that fails says.
+  public func run(_ commands: [String]) throws {
+    do {
+      try namespace.run(["sh", "-ec", commands.joined(separator: "\n")])
+    } catch let failure as Failure {
+      throw Failure("\(name)# \(failure)")
+    }
+  }
+
   /// Runs a command to its end, whatever that is.
   public func finish(
     _ command: [String], environment: [String: String] = [:], seconds: Double = 20
@@ -53,13 +62,18 @@ public final class Machine: Sendable {
   ) throws {
     let ends = queues == 1 ? "" : " numrxqueues \(queues) numtxqueues \(queues)"
     let address = mac.map { " address \($0)" } ?? ""
-    try run(
+    let cable =
       "ip link add \(interface)\(address)\(ends) type veth peer name \(farInterface)\(ends) netns "
-        + other.namespace.path)
-    for (host, interface) in [(self, interface), (other, farInterface)] {
-      try host.run("ip link set \(interface) up")
-      try host.run("ethtool -K \(interface) tx off tso off gso off txvlan off")
-    }
+      + other.namespace.path
+    try run([cable] + Self.setUp(interface))
+    try other.run(Self.setUp(farInterface))
+  }
+
+  private static func setUp(_ interface: String) -> [String] {
+    [
+      "ip link set \(interface) up",
+      "ethtool -K \(interface) tx off tso off gso off txvlan off",
+    ]
   }
 
   /// `ip` with the same arguments.

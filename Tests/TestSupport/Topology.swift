@@ -24,15 +24,18 @@ public struct Lan {
     router = try Machine("router")
     director = try Machine("director")
     realServers = [try Machine("rs1"), try Machine("rs2")]
-    try fabric.ip("link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
-    try fabric.ip("link set bridge up")
+    try fabric.run([
+      "ip link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+      "ip link set bridge up",
+    ])
     try plug(router, number: 1)
     try plug(director, number: 150, queues: directorQueues)
     try plug(realServers[0], number: 151)
     try plug(realServers[1], number: 152)
     try connectClient()
-    try director.ip("address add \(Self.vip)/32 dev lan0")
-    try director.ip("address add \(Self.vip6)/128 dev lan0 nodad")
+    try director.run([
+      "ip address add \(Self.vip)/32 dev lan0", "ip address add \(Self.vip6)/128 dev lan0 nodad",
+    ])
   }
 
   /// The MAC address of the host with this last number in its address.
@@ -48,22 +51,26 @@ public struct Lan {
   public func plug(_ host: Machine, number: Int, queues: Int = 1) throws {
     try host.connect("lan0", to: host.name, of: fabric, queues: queues, mac: Self.mac(number))
     try fabric.ip("link set \(host.name) master bridge")
-    try host.ip("address add 192.168.1.\(number)/24 dev lan0")
-    try host.ip("address add fd00:1::\(number)/64 dev lan0 nodad")
-    guard number != 1 else { return }
-    try host.ip("route add default via 192.168.1.1")
-    try host.ip("route add default via fd00:1::1")
+    let addresses = [
+      "ip address add 192.168.1.\(number)/24 dev lan0",
+      "ip address add fd00:1::\(number)/64 dev lan0 nodad",
+    ]
+    let routes = ["ip route add default via 192.168.1.1", "ip route add default via fd00:1::1"]
+    try host.run(addresses + (number == 1 ? [] : routes))
   }
 
   private func connectClient() throws {
     try client.connect("wan0", to: "wan0", of: router)
-    for (host, number) in [(router, 1), (client, 2)] {
-      try host.ip("address add 10.0.0.\(number)/24 dev wan0")
-      try host.ip("address add fd00:10::\(number)/64 dev wan0 nodad")
+    func addresses(_ number: Int) -> [String] {
+      [
+        "ip address add 10.0.0.\(number)/24 dev wan0",
+        "ip address add fd00:10::\(number)/64 dev wan0 nodad",
+      ]
     }
-    try client.ip("route add default via 10.0.0.1")
-    try client.ip("route add default via fd00:10::1")
-    try router.run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+    let forwarding = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+    let routes = ["ip route add default via 10.0.0.1", "ip route add default via fd00:10::1"]
+    try router.run(addresses(1) + [forwarding])
+    try client.run(addresses(2) + routes)
   }
 }
 
@@ -83,17 +90,18 @@ public struct Wire {
     try director.connect("lan0", to: "far0", of: far, queues: queues, mac: Self.directorMAC)
     try far.run("sysctl -qw net.ipv6.conf.far0.disable_ipv6=1")
     try far.ip("link set far0 address \(Self.farMAC)")
-    try director.ip("address add 192.168.2.150/24 dev lan0")
-    try director.ip("address add fd00:2::150/64 dev lan0 nodad")
-    try director.ip("address add 192.168.2.149/32 dev lan0")
-    try director.ip("address add fd00:2::149/128 dev lan0 nodad")
+    try director.run(
+      ["192.168.2.150/24", "fd00:2::150/64", "192.168.2.149/32", "fd00:2::149/128"].map {
+        "ip address add \($0) dev lan0 nodad"
+      })
     for number in realServers { try setMAC(Lan.mac(number), of: number) }
   }
 
   /// Makes `mac` the permanent neighbour entry of real server `number`.
   public func setMAC(_ mac: MACAddress, of number: Int) throws {
-    for address in ["192.168.2.\(number)", "fd00:2::\(number)"] {
-      try director.ip("neighbor replace \(address) lladdr \(mac) dev lan0 nud permanent")
-    }
+    try director.run(
+      ["192.168.2.\(number)", "fd00:2::\(number)"].map {
+        "ip neighbor replace \($0) lladdr \(mac) dev lan0 nud permanent"
+      })
   }
 }

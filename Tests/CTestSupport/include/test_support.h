@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linux calls that Swift's Glibc module does not show: namespaces and packet sockets.
+// Linux calls that Swift's Glibc module does not show: namespaces, packet sockets, pidfd_open.
 // All return -1 with errno on failure.
 #ifndef TEST_SUPPORT_H
 #define TEST_SUPPORT_H
@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/pidfd.h>
 #include <sys/types.h>
 
 /// A descriptor of a new network namespace; the calling thread is left inside it.

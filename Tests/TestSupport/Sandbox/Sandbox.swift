@@ -11,14 +11,15 @@ public enum Sandbox {
   /// What stands before a director's command; empty, with a line that says so, where the machine
   /// cannot make a sandbox.
   public static let prefix: [String] = {
-    let interpreter = "/usr/bin/python3"
-    let probe = [interpreter, "-B", launcher.path, unit.path, "true"]
-    let outcome = try? Child.run(probe)
-    guard outcome?.ending == .exit(0) else {
-      print("DIRECTORS RUN WITHOUT THE UNIT'S SANDBOX: \(probe): \(outcome?.output ?? "")")
+    let maker = try? Child.run(["/usr/bin/python3", "-B", launcher.path, unit.path])
+    let output = maker?.output ?? ""
+    let prefix = (try? JSONDecoder().decode([String].self, from: Data(output.utf8))) ?? []
+    let probe = try? Child.run(prefix + ["true"])
+    guard maker?.ending == .exit(0), !prefix.isEmpty, probe?.ending == .exit(0) else {
+      print("DIRECTORS RUN WITHOUT THE UNIT'S SANDBOX: \(output) \(probe?.output ?? "")")
       return []
     }
-    return Array(probe.dropLast())
+    return prefix
   }()
 
   private static func file(_ path: String) -> URL {

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program with the capabilities and the system calls that a unit of systemd leaves it.
+"""Prints the words, as JSON, before which a program has the capabilities and the system calls that
+a unit of systemd leaves it.
 
-    sandbox.py UNIT PROGRAM ARGUMENT...
+    sandbox.py UNIT
 
 The calls of a group are systemd's own (`systemd-analyze syscall-filter`); what else the unit says
 is turned into filters as systemd does it (systemd.exec(5); src/shared/seccomp-util.c). Users and
 paths stay as they are: the caller's files must be within reach.
 """
 
+import base64
 import errno
+import json
 import mmap
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 
 from seccomp import ALLOW, EQ, ERRNO, GT, MASKED_EQ, NE, Arg, SyscallFilter
 
@@ -76,61 +80,68 @@ def permitted(filters):
     return allowed
 
 
-def refuse(rules, number=errno.EPERM):
-    """Loads a filter that refuses what the rules say and permits all else."""
-    refusal = SyscallFilter(ALLOW)
+def compiled(seccomp_filter):
+    """As the kernel takes it, in base64."""
+    with tempfile.TemporaryFile() as file:
+        seccomp_filter.export_bpf(file)
+        file.seek(0)
+        return base64.b64encode(file.read()).decode()
+
+
+def refusal(rules, number=errno.EPERM):
+    """A filter that refuses what the rules say and permits all else."""
+    refusing = SyscallFilter(ALLOW)
     for call, *conditions in rules:
-        refusal.add_rule(ERRNO(number), call, *conditions)
-    refusal.load()
+        refusing.add_rule(ERRNO(number), call, *conditions)
+    return compiled(refusing)
 
 
-def main():
-    """Confines this process and becomes the program."""
-    unit, *command = sys.argv[1:]
-    settings = read(unit)
-    if "SANDBOX_CAPABILITIES" not in os.environ:
-        kept = ",".join("+" + name.removeprefix("CAP_").lower()
-                        for name in settings["CapabilityBoundingSet"][0].split())
-        os.environ["SANDBOX_CAPABILITIES"] = kept
-        os.execvp("setpriv", [
-            "setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}", f"--inh-caps=-all,{kept}",
-            f"--ambient-caps=-all,{kept}", "--securebits=+noroot,+noroot_locked",
-            sys.executable, "-B", *sys.argv])
-    del os.environ["SANDBOX_CAPABILITIES"]
-    for setting in settings.get("Environment", []):
-        name, _, value = setting.partition("=")
-        os.environ[name] = value
+def filters(settings):
+    """What the unit says of system calls."""
     families = [getattr(socket, name, 44)  # AF_XDP, which Python has no name for.
                 for name in settings["RestrictAddressFamilies"][0].split()]
-    refuse([("socket", Arg(0, EQ, family)) for family in range(AF_MAX) if family not in families]
-           + [("socket", Arg(0, GT, AF_MAX - 1))], errno.EAFNOSUPPORT)
+    yield refusal(
+        [("socket", Arg(0, EQ, family)) for family in range(AF_MAX) if family not in families]
+        + [("socket", Arg(0, GT, AF_MAX - 1))], errno.EAFNOSUPPORT)
     if settings["MemoryDenyWriteExecute"] == ["yes"]:
         both = mmap.PROT_WRITE | mmap.PROT_EXEC
-        refuse([("mmap", Arg(2, MASKED_EQ, both, both)),
-                ("mprotect", Arg(2, MASKED_EQ, mmap.PROT_EXEC, mmap.PROT_EXEC)),
-                ("pkey_mprotect", Arg(2, MASKED_EQ, mmap.PROT_EXEC, mmap.PROT_EXEC)),
-                ("shmat", Arg(2, MASKED_EQ, SHM_EXEC, SHM_EXEC))])
+        yield refusal([("mmap", Arg(2, MASKED_EQ, both, both)),
+                       ("mprotect", Arg(2, MASKED_EQ, mmap.PROT_EXEC, mmap.PROT_EXEC)),
+                       ("pkey_mprotect", Arg(2, MASKED_EQ, mmap.PROT_EXEC, mmap.PROT_EXEC)),
+                       ("shmat", Arg(2, MASKED_EQ, SHM_EXEC, SHM_EXEC))])
     if settings["RestrictNamespaces"] == ["yes"]:
-        refuse([(call, Arg(0, MASKED_EQ, flag, flag))
-                for call in ("unshare", "clone") for flag in NAMESPACES] + [("setns",)])
-        refuse([("clone3",)], errno.ENOSYS)
+        yield refusal([(call, Arg(0, MASKED_EQ, flag, flag))
+                       for call in ("unshare", "clone") for flag in NAMESPACES] + [("setns",)])
+        yield refusal([("clone3",)], errno.ENOSYS)
     if settings["RestrictRealtime"] == ["yes"]:
-        refuse([("sched_setscheduler", Arg(1, EQ, policy))
-                for policy in range(8) if policy not in ORDINARY_POLICIES]
-               + [("sched_setscheduler", Arg(1, GT, 7))])
+        yield refusal([("sched_setscheduler", Arg(1, EQ, policy))
+                       for policy in range(8) if policy not in ORDINARY_POLICIES]
+                      + [("sched_setscheduler", Arg(1, GT, 7))])
     if settings["RestrictSUIDSGID"] == ["yes"]:
-        refuse([(call, Arg(place, MASKED_EQ, bit, bit))
-                for call, place in MODE_CALLS.items() for bit in SET_ID_BITS])
+        yield refusal([(call, Arg(place, MASKED_EQ, bit, bit))
+                       for call, place in MODE_CALLS.items() for bit in SET_ID_BITS])
     if settings["LockPersonality"] == ["yes"]:
-        refuse([("personality", Arg(0, NE, 0))])
+        yield refusal([("personality", Arg(0, NE, 0))])
     allowing = SyscallFilter(ERRNO(errno.EPERM))
     for call in permitted(settings["SystemCallFilter"]):
         try:
             allowing.add_rule(ALLOW, call)
         except RuntimeError:
             pass  # The library does not know so new a call: it stays refused.
-    allowing.load()
-    os.execvp(command[0], command)
+    yield compiled(allowing)
+
+
+def main():
+    """One list of words."""
+    settings = read(sys.argv[1])
+    kept = ",".join("+" + name.removeprefix("CAP_").lower()
+                    for name in settings["CapabilityBoundingSet"][0].split())
+    confine = os.path.join(os.path.dirname(os.path.abspath(__file__)), "confine.py")
+    print(json.dumps([
+        "env", *settings.get("Environment", []),
+        "setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}", f"--inh-caps=-all,{kept}",
+        f"--ambient-caps=-all,{kept}", "--securebits=+noroot,+noroot_locked",
+        sys.executable, "-ISB", confine, ",".join(filters(settings))]))
 
 
 if __name__ == "__main__":
