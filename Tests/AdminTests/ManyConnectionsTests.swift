@@ -33,10 +33,6 @@ import Testing
         #expect(await desk.ipvsadm(line) == .init())
       }
       let sent = fill(plane.desks[0])
-      let alone = await Traffic.run(plane.desks[0], Self.frame, first: Self.firstClient, sent) {
-        _ in
-        Thread.sleep(forTimeInterval: 1)
-      }
       let path = desk.socketPath
       let listed = Mutex(Listed(clients: Int(sent)))
       let beside = await Traffic.run(plane.desks[0], Self.frame, first: Self.firstClient, sent) {
@@ -50,15 +46,14 @@ import Testing
         print(
           """
           \($0.count) connections in \($0.pages) pages and \($0.seconds) s; the worker forwarded \
-          \(alone.rate) packets/s alone, its slowest turn \(alone.slowestMicroseconds) µs; \
-          \(beside.rate) packets/s and \(beside.slowestMicroseconds) µs beside the listing, and \
-          none during \($0.pagesWithoutPackets) of the pages
+          \(beside.packets) packets beside it, its slowest turn took \
+          \(beside.slowestMicroseconds) µs, and \($0.pagesWithoutPackets) of the pages saw none
           """)
         // A listing that held the worker up would see none of its packets in any page; a busy
         // machine may give it no turn within some.
         #expect($0.pagesWithoutPackets <= $0.pages / 2)
       }
-      #expect(alone.packets > 0 && beside.packets > 0 && alone.lost + beside.lost == 0)
+      #expect(beside.packets > 0 && beside.lost == 0)
       try await listWithCurl(path)
     }
   }
@@ -153,14 +148,12 @@ private final class Progress: Sendable {
 }
 
 /// Packets of known connections, over and over, in a thread of its own as a worker's: nothing in
-/// its turns can wait for a reader, who only loads what it writes.
+/// its turns can wait for a reader, who only loads what it writes. A turn in half a millisecond
+/// and more: one after the other would keep a processor from the listing.
 private struct Traffic {
   var packets = 0
   var lost = 0
-  var seconds = 0.0
   var slowestMicroseconds = 0
-
-  var rate: Int { Int(Double(packets) / seconds) }
 
   /// Runs while `body` does.
   static func run(
@@ -181,7 +174,6 @@ private struct Traffic {
   ) -> Traffic {
     var traffic = Traffic()
     var place: UInt32 = 0
-    let start = monotonicSeconds()
     while !progress.isOver.load(ordering: .relaxed) {
       let count = min(64, clients - place)
       let turn = monotonicSeconds()
@@ -192,8 +184,8 @@ private struct Traffic {
       progress.packets.store(traffic.packets, ordering: .relaxed)
       traffic.lost += Int(count) - forwarded
       place = (place + count) % clients
+      usleep(500)
     }
-    traffic.seconds = monotonicSeconds() - start
     return traffic
   }
 }

@@ -73,7 +73,8 @@ import Testing
   }
 
   @Test func whatTheDirectorSays() async throws {
-    let desk = try Desk()
+    let book = LogBook()
+    let desk = try Desk(logger: book.logger)
     try await desk.addWeb(realServers: 1...1)
     let address = RealServerConfiguration.number(1).address
     let following = Task { try await desk.director.run() }
@@ -97,8 +98,23 @@ import Testing
     desk.advance(seconds: 601)
     #expect(try await !status().isDuplicate)
     #expect(try await changed(Self.silent).silences == 1)
+    for _ in 2...3 {
+      #expect(try await !changed(Self.present).isFlapping)
+      _ = try await changed(Self.silent)
+    }
+    #expect(try await status().isFlapping)
     let events = await desk.director.neighborEvents
-    #expect(events == [.changedAddress: 2, .duplicate: 1, .fellSilent: 1])
+    #expect(
+      events == [.changedAddress: 2, .duplicate: 1, .fellSilent: 3, .answered: 2, .flapped: 1])
+    for words in [
+      "has another MAC address ", "has its MAC address of before again", "does not answer on",
+      "answers ", "comes and goes",
+    ] {
+      let isSaid = book.lines.contains {
+        $0.hasPrefix("real server \(words)") && $0.contains(" address=\(address) ")
+      }
+      #expect(isSaid, "\(words)")
+    }
     try await desk.director.deleteRealServer(address, port: Port(80), from: .web)
     #expect(await desk.director.neighborStatuses().isEmpty)
   }
