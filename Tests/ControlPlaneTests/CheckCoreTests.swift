@@ -62,17 +62,9 @@ private final class StatedProbe: Probe {
     self.ended = ended
   }
 
-  func begin() -> ProbeStep {
-    result.map(ProbeStep.finished) ?? .waiting(for: .reading, on: silent, isKnown: false)
-  }
-
-  func proceed(hasFailed: Bool) -> ProbeStep { .finished(.success) }
+  func begin() -> ProbeStep { result.map(ProbeStep.finished) ?? .waiting }
+  func proceed(_ readiness: Readiness) -> ProbeStep { .finished(.success) }
   func end() { ended() }
-
-  /// A descriptor that never has anything to say.
-  private let silent = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
-
-  deinit { close(silent) }
 }
 
 @Suite struct CheckCoreTests {
@@ -84,14 +76,15 @@ private final class StatedProbe: Probe {
     var begun: [Duration] = []
     var open = 0
 
-    init(seed: UInt64 = 1) throws {
+    init(seed: UInt64 = 1) {
       core = CheckCore(
-        poller: try #require(Poller()),
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, random: Seed(seed)
-      ) { [unowned self] _, _ in
-        begun.append(now)
-        open += 1
-        return StatedProbe(answer) { self.open -= 1 }
+      ) { [unowned self] _ in
+        { _ in
+          self.begun.append(self.now)
+          self.open += 1
+          return StatedProbe(self.answer) { self.open -= 1 }
+        }
       }
     }
 
@@ -116,7 +109,7 @@ private final class StatedProbe: Probe {
   }
 
   @Test func intervalsAreFromBeginningToBeginning() throws {
-    let desk = try Desk()
+    let desk = Desk()
     _ = desk.core.make([Self.instance()], now: desk.now)
     desk.run(seconds: 20)
     #expect(desk.begun == [1000, 1005, 1010, 1015, 1020].map { .seconds($0) })
@@ -128,7 +121,7 @@ private final class StatedProbe: Probe {
   /// What hangs is given up at its time; the next begins at its own, or at once if that is past.
   @Test(arguments: [(UInt32(2000), [1000, 1005, 1010]), (UInt32(7000), [1000, 1007, 1014])])
   func whatHangsFails(timeout: UInt32, begun: [Int]) throws {
-    let desk = try Desk()
+    let desk = Desk()
     desk.answer = nil
     _ = desk.core.make([Self.instance { $0.timeoutMilliseconds = timeout }], now: desk.now)
     desk.run(seconds: 14)
@@ -140,8 +133,8 @@ private final class StatedProbe: Probe {
     #expect(status.lastSeconds == Double(timeout) / 1000)
   }
 
-  @Test func jitterStaysInItsBounds() throws {
-    let desk = try Desk(seed: 7)
+  @Test func jitterStaysInItsBounds() {
+    let desk = Desk(seed: 7)
     _ = desk.core.make([Self.instance { $0.jitterPercent = 20 }], now: desk.now)
     desk.run(seconds: 2000)
     let gaps = zip(desk.begun, desk.begun.dropFirst()).map { $1 - $0 }
@@ -150,8 +143,8 @@ private final class StatedProbe: Probe {
   }
 
   /// A thousand new ones are spread over a second; those that stay are not begun anew.
-  @Test func newChecksAreSpread() throws {
-    let desk = try Desk()
+  @Test func newChecksAreSpread() {
+    let desk = Desk()
     let many = Set((1...1000).map { number in Self.instance { $0.fall = UInt32(number) } })
     _ = desk.core.make(many, now: desk.now)
     desk.run(seconds: 2)
@@ -164,7 +157,7 @@ private final class StatedProbe: Probe {
 
   /// A failure of this host to ask is no result.
   @Test func whatCannotBeAskedSaysNothing() throws {
-    let desk = try Desk()
+    let desk = Desk()
     desk.answer = CheckResult(errno: EMFILE, "socket")
     _ = desk.core.make([Self.instance()], now: desk.now)
     desk.run(seconds: 100)
@@ -174,7 +167,7 @@ private final class StatedProbe: Probe {
   }
 
   @Test func whatIsTakenAwayEndsAtOnce() throws {
-    let desk = try Desk()
+    let desk = Desk()
     desk.answer = nil
     let instance = Self.instance { $0.initial = .down }
     #expect(desk.core.make([instance], now: desk.now) == [instance])

@@ -81,6 +81,12 @@ import Testing
       while connection.send(String(repeating: "\0", count: 4096)) {}
     }
     #expect(try status(http(), port: garbage.port).lastFailure == "no HTTP answer")
+    // What speaks first is heard, although it says nothing more when it is asked.
+    let early = try LoopbackServer { connection in
+      connection.send("SSH-2.0-sshd\r\n")
+      connection.waitUntilClosed()
+    }
+    #expect(try status(http(), port: early.port).lastFailure == "no HTTP answer")
     let slow = try LoopbackServer { connection in
       for character in "HTTP/1.1 2" where connection.send(String(character)) { usleep(200_000) }
       connection.waitUntilClosed()

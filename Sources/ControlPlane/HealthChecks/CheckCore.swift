@@ -10,6 +10,7 @@ struct CheckCore {
   private struct Entry {
     var status: CheckStatus
     var state: CheckState
+    let makeProbe: (UInt64) -> any Probe
     var probe: (any Probe)?
     /// When the present or last probe began.
     var begun: Duration
@@ -19,9 +20,8 @@ struct CheckCore {
     var turn: UInt32 = 0
   }
 
-  private let poller: Poller
   private let logger: Logger
-  private let makeProbe: (CheckInstance, UInt64) -> any Probe
+  private let probes: (CheckInstance) -> (UInt64) -> any Probe
   private var entries: [Entry?] = []
   private var free: [Int] = []
   private var places: [CheckInstance: Int] = [:]
@@ -30,17 +30,18 @@ struct CheckCore {
   private var random: any RandomNumberGenerator
   /// Whether a check came up or went down since this was last set to false.
   var hasChanges = false
+  /// Probes that have no result yet.
+  private(set) var underWay = 0
 
-  /// - Parameter makeProbe: is also given the token that `proceed` will know the probe by.
+  /// - Parameter probes: makes what makes a check's probes, each given the token that `proceed`
+  ///   will know it by.
   init(
-    poller: Poller, logger: Logger,
-    random: any RandomNumberGenerator = RandomStock(),
-    makeProbe: @escaping (CheckInstance, UInt64) -> any Probe
+    logger: Logger, random: any RandomNumberGenerator = RandomStock(),
+    probes: @escaping (CheckInstance) -> (UInt64) -> any Probe
   ) {
-    self.poller = poller
     self.logger = logger
     self.random = random
-    self.makeProbe = makeProbe
+    self.probes = probes
   }
 
   /// When `advance` has something to do; nil for never.
@@ -66,7 +67,7 @@ struct CheckCore {
     let state = CheckState(instance.schedule)
     let entry = Entry(
       status: CheckStatus(instance: instance, number: lastNumber, isUp: state.isUp), state: state,
-      begun: now, changed: now)
+      makeProbe: probes(instance), begun: now, changed: now)
     let place = free.popLast() ?? entries.count
     if place == entries.count { entries.append(entry) } else { entries[place] = entry }
     places[instance] = place
@@ -74,7 +75,7 @@ struct CheckCore {
   }
 
   private mutating func remove(_ instance: CheckInstance, at place: Int) {
-    entries[place]!.probe?.end()
+    end(place)
     entries[place] = nil
     places[instance] = nil
     free.append(place)
@@ -104,13 +105,15 @@ struct CheckCore {
     }
   }
 
-  /// A descriptor that was expected under `token` has something to say.
-  mutating func proceed(_ token: UInt64, hasFailed: Bool = false, now: Duration) {
+  /// What the probe with this token waits for has something to say.
+  mutating func proceed(
+    _ token: UInt64, _ readiness: Readiness = Readiness(), now: Duration
+  ) {
     let place = Int(token & 0xffff_ffff)
     guard place < entries.count, let probe = entries[place]?.probe,
       token == self.token(of: place)
     else { return }
-    take(probe.proceed(hasFailed: hasFailed), of: place, now: now)
+    take(probe.proceed(readiness), of: place, now: now)
   }
 
   private mutating func giveUp(_ place: Int, now: Duration) {
@@ -120,34 +123,33 @@ struct CheckCore {
   }
 
   private mutating func begin(_ place: Int, now: Duration) {
-    let instance = entries[place]!.status.instance
     entries[place]!.turn &+= 1
-    let probe = makeProbe(instance, token(of: place))
+    let probe = entries[place]!.makeProbe(token(of: place))
     entries[place]!.probe = probe
     entries[place]!.begun = now
-    deadlines.set(now + .milliseconds(instance.schedule.timeoutMilliseconds), of: place)
+    underWay += 1
+    let timeout = entries[place]!.status.instance.schedule.timeoutMilliseconds
+    deadlines.set(now + .milliseconds(timeout), of: place)
     take(probe.begin(), of: place, now: now)
   }
 
   private mutating func take(_ step: ProbeStep, of place: Int, now: Duration) {
-    switch step {
-    case .waiting(let interest, let descriptor, let isKnown):
-      let code = poller.expect(
-        interest, of: descriptor, isKnown: isKnown, as: token(of: place))
-      if code != 0 { finish(place, .none("epoll: \(code)"), now: now) }
-    case .expecting: break
-    case .finished(let result):
-      finish(place, result, now: now)
-    }
+    if case .finished(let result) = step { finish(place, result, now: now) }
   }
 
   private func token(of place: Int) -> UInt64 {
     UInt64(entries[place]!.turn & 0x7fff_ffff) << 32 | UInt64(place)
   }
 
-  private mutating func finish(_ place: Int, _ result: CheckResult, now: Duration) {
-    entries[place]!.probe?.end()
+  private mutating func end(_ place: Int) {
+    guard let probe = entries[place]!.probe else { return }
+    probe.end()
     entries[place]!.probe = nil
+    underWay -= 1
+  }
+
+  private mutating func finish(_ place: Int, _ result: CheckResult, now: Duration) {
+    end(place)
     let (schedule, begun) = (entries[place]!.status.instance.schedule, entries[place]!.begun)
     let seconds = (now - begun) / .seconds(1)
     switch result {

@@ -19,6 +19,8 @@ public final class CheckLoop: CheckSource {
   /// what they run through is in the processor's caches after the first. In C, each of a thousand a
   /// second costs a third less with 25 than with 10, and a seventh less again with 50.
   private static let beatMilliseconds: Int64 = 25
+  /// From so many probes on, answers are gathered.
+  private static let crowd = 8
 
   public let changes: AsyncStream<Void>
   private let continuation: AsyncStream<Void>.Continuation
@@ -36,7 +38,7 @@ public final class CheckLoop: CheckSource {
     self.poller = poller
     (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     let maker = ProbeMaker(interface: interface, poller: poller)
-    let core = CheckCore(poller: poller, logger: logger, makeProbe: maker.probe)
+    let core = CheckCore(logger: logger, probes: maker.probes)
     state = Mutex(State(core: core, maker: maker))
     Self.raiseDescriptorLimit()
     guard let started = startThread({ [self] in run() }) else {
@@ -96,25 +98,25 @@ public final class CheckLoop: CheckSource {
     var reports: [Poller.Report] = []
     while true {
       let now = monotonicTime()
-      let (wait, isStopped, hasChanges) = state.withLock { state in
+      let (wait, isGathering, isStopped, hasChanges) = state.withLock { state in
         for report in reports where report.token != Poller.wakeToken {
           if report.token == Poller.linkToken {
             for token in state.maker.link.receive() { state.core.proceed(token, now: now) }
-          } else {
-            state.core.proceed(report.token, hasFailed: report.hasFailed, now: now)
+          } else if let token = state.maker.sockets.token(reportedAs: report.token) {
+            state.core.proceed(token, report.readiness, now: now)
           }
         }
         state.core.advance(now: now)
         let hasChanges = state.core.hasChanges
         state.core.hasChanges = false
         return (
-          state.core.nextDeadline.map { Self.wait(from: now, until: $0) }, state.isStopped,
-          hasChanges
+          state.core.nextDeadline.map { Self.wait(from: now, until: $0) },
+          state.core.underWay >= Self.crowd, state.isStopped, hasChanges
         )
       }
       if isStopped { return }
       if hasChanges { continuation.yield() }
-      poller.wait(wait ?? -1, &reports)
+      poller.wait(wait ?? -1, isGathering: isGathering, &reports)
     }
   }
 }

@@ -28,7 +28,8 @@ public struct CheckStatus: Hashable, Sendable {
   public var sinceSeconds = 0.0
   public var successes: UInt64 = 0
   public var failures: UInt64 = 0
-  /// All results' durations together.
+  /// All results' durations together, which have a millisecond or two more where many are asked at
+  /// once.
   public var totalSeconds = 0.0
   /// The last result's.
   public var lastSeconds = 0.0

@@ -2,19 +2,33 @@
 import CProbe
 import Glibc
 
-/// An epoll(7) instance and a way to wake who waits on it.
+/// What a descriptor has to say.
+struct Readiness: Hashable {
+  /// It has an error, or both directions have ended.
+  var hasFailed = false
+  /// There may be something to read.
+  var isReadable = false
+}
+
+/// An epoll(7) instance and a way to wake who waits on it. What it watches it watches until the
+/// descriptor is closed.
 final class Poller: Sendable {
   /// A descriptor that has something to say.
   struct Report {
     var token: UInt64
-    /// It has an error, or both directions have ended.
-    var hasFailed: Bool
+    var readiness: Readiness
   }
 
   /// What the wake-up is told by.
   static let wakeToken = UInt64.max
   /// What the link's sockets are told by, which many probes share.
   static let linkToken = UInt64.max - 1
+  /// How many reports are taken at once.
+  private static let reportLimit = 64
+  /// Whoever asks many wants the answers of some time by one wakeup, not one by one. In C, a
+  /// thousand HTTP checks a second cost a quarter less with 500 than with none, and a fifth less
+  /// than with 2000, in which caches grow cold.
+  private static let gatheringMicroseconds: UInt32 = 500
 
   private let descriptor: Int32
   private let wakeDescriptor: Int32
@@ -31,47 +45,51 @@ final class Poller: Sendable {
     for descriptor in [descriptor, wakeDescriptor] where descriptor >= 0 { close(descriptor) }
   }
 
-  /// Reports under `token` whenever there is something to read, until the descriptor is closed; 0,
-  /// or the errno.
+  /// Reports under `token` as long as there is something to read; 0, or the errno.
   func watch(_ descriptor: Int32, as token: UInt64) -> Int32 {
-    control(EPOLL_CTL_ADD, descriptor, EPOLLIN.rawValue, token)
+    add(descriptor, EPOLLIN.rawValue, token)
   }
 
-  /// Reports once under `token`; 0, or the errno.
-  ///
-  /// - Parameter isKnown: whether the descriptor has been expected before.
-  func expect(
-    _ interest: ProbeStep.Interest, of descriptor: Int32, isKnown: Bool, as token: UInt64
-  ) -> Int32 {
-    control(
-      isKnown ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor,
-      interest.events | EPOLLONESHOT.rawValue, token)
+  /// Reports under `token` whenever something more can be read or written than before; 0, or the
+  /// errno.
+  func watchChanges(of descriptor: Int32, as token: UInt64) -> Int32 {
+    add(descriptor, EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLET.rawValue, token)
   }
 
-  private func control(
-    _ operation: Int32, _ descriptor: Int32, _ events: UInt32, _ token: UInt64
-  ) -> Int32 {
+  private func add(_ descriptor: Int32, _ events: UInt32, _ token: UInt64) -> Int32 {
     var event = epoll_event(events: events, data: epoll_data(u64: token))
-    return epoll_ctl(self.descriptor, operation, descriptor, &event) == 0 ? 0 : errno
+    return epoll_ctl(self.descriptor, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : errno
   }
 
   func wake() { eventfd_write(wakeDescriptor, 1) }
 
   /// Waits and hands over what is ready; a wake-up is used up.
   ///
-  /// - Parameter milliseconds: at most so long; -1 for ever.
-  func wait(_ milliseconds: Int32, _ reports: inout [Report]) {
+  /// - Parameters:
+  ///   - milliseconds: at most so long; -1 for ever.
+  ///   - isGathering: whether what comes soon after the first is worth waiting for.
+  func wait(_ milliseconds: Int32, isGathering: Bool = false, _ reports: inout [Report]) {
     reports.removeAll(keepingCapacity: true)
-    withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 64) { events in
-      let count = epoll_wait(descriptor, events.baseAddress!, Int32(events.count), milliseconds)
-      for event in events.prefix(Int(max(0, count))) {
-        let hasFailed = event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0
-        reports.append(Report(token: event.data.u64, hasFailed: hasFailed))
-      }
+    take(milliseconds, &reports)
+    if isGathering, !reports.isEmpty, reports.count < Self.reportLimit {
+      usleep(Self.gatheringMicroseconds)
+      take(0, &reports)
     }
     if reports.contains(where: { $0.token == Self.wakeToken }) {
       var count: eventfd_t = 0
       eventfd_read(wakeDescriptor, &count)
+    }
+  }
+
+  private func take(_ milliseconds: Int32, _ reports: inout [Report]) {
+    withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.reportLimit) { events in
+      let count = epoll_wait(descriptor, events.baseAddress!, Int32(events.count), milliseconds)
+      for event in events.prefix(Int(max(0, count))) {
+        let readiness = Readiness(
+          hasFailed: event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0,
+          isReadable: event.events & EPOLLIN.rawValue != 0)
+        reports.append(Report(token: event.data.u64, readiness: readiness))
+      }
     }
   }
 }

@@ -15,25 +15,21 @@
 #include <unistd.h>
 
 enum { ADDRESSES = 250, PORTS = 4, FIRST_PORT = 80, BEAT_MILLISECONDS = 25, POOL = 64 };
+enum { CROWD = 8, GATHERING_MICROSECONDS = 500, DESCRIPTORS = 4096 };
+enum phase { NOTHING, CONNECTING, LISTENING };
 
 static const char request[] = "GET / HTTP/1.0\r\nHost: x\r\n\r\n";
 static int poller, is_stream, is_http, is_ping;
 static int pool[POOL], pooled;
-static long asked, answered;
+static long asked, answered, under_way;
+/* What each descriptor waits for. */
+static enum phase phases[DESCRIPTORS];
 
 static double seconds_of(clockid_t clock)
 {
 	struct timespec time;
 	clock_gettime(clock, &time);
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-static void expect(int descriptor, uint32_t events, int operation)
-{
-	struct epoll_event event = {.events = events | EPOLLONESHOT};
-	event.data.u64 = (uint64_t)events << 32 | (uint32_t)descriptor;
-	if (epoll_ctl(poller, operation, descriptor, &event))
-		perror("epoll_ctl");
 }
 
 static uint16_t checksum_of(const uint16_t *words, size_t count)
@@ -45,7 +41,7 @@ static uint16_t checksum_of(const uint16_t *words, size_t count)
 	return (uint16_t)~(sum + (sum >> 16));
 }
 
-static int fresh_socket(void)
+static int made_socket(void)
 {
 	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 	if (is_stream)
@@ -58,12 +54,25 @@ static int fresh_socket(void)
 	return descriptor;
 }
 
+/* Watched until it is closed; a stream's changes are told once. */
+static int fresh_socket(void)
+{
+	int descriptor = made_socket();
+	struct epoll_event event = {.events = is_stream ? EPOLLIN | EPOLLOUT | EPOLLET : EPOLLIN};
+	event.data.fd = descriptor;
+	if (descriptor < 0 || descriptor >= DESCRIPTORS ||
+	    epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event)) {
+		perror("asker: socket");
+		exit(1);
+	}
+	return descriptor;
+}
+
 static void ask(uint32_t first, int number)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET};
 	name.sin_addr.s_addr = htonl(first + (uint32_t)(number % ADDRESSES));
 	name.sin_port = htons((uint16_t)(FIRST_PORT + number / ADDRESSES % PORTS));
-	int operation = pooled ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	int descriptor = pooled ? pool[--pooled] : fresh_socket();
 	asked++;
 	if (connect(descriptor, (struct sockaddr *)&name, sizeof(name)) && errno != EINPROGRESS) {
@@ -71,18 +80,21 @@ static void ask(uint32_t first, int number)
 		close(descriptor);
 		return;
 	}
+	under_way++;
+	phases[descriptor] = is_stream ? CONNECTING : LISTENING;
 	struct icmphdr echo = {.type = ICMP_ECHO, .un.echo.id = htons((uint16_t)number)};
 	echo.checksum = checksum_of((uint16_t *)&echo, sizeof(echo) / 2);
 	if (is_ping)
 		send(descriptor, &echo, sizeof(echo), MSG_NOSIGNAL);
 	else if (!is_stream)
 		send(descriptor, "x", 1, MSG_NOSIGNAL);
-	expect(descriptor, is_stream ? EPOLLOUT : EPOLLIN, operation);
 }
 
 static void finish(int descriptor)
 {
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	phases[descriptor] = NOTHING;
+	under_way--;
 	if (is_stream && pooled < POOL && !connect(descriptor, &nobody, sizeof(nobody)))
 		pool[pooled++] = descriptor;
 	else
@@ -92,16 +104,33 @@ static void finish(int descriptor)
 static void proceed(struct epoll_event event)
 {
 	char answer[2048];
-	int descriptor = (int)(uint32_t)event.data.u64;
+	int descriptor = event.data.fd;
+	if (phases[descriptor] == NOTHING)
+		return;
 	if (event.events & (EPOLLERR | EPOLLHUP))
 		return finish(descriptor);
-	if (is_http && event.data.u64 >> 32 == EPOLLOUT) {
+	if (is_http && phases[descriptor] == CONNECTING) {
 		send(descriptor, request, sizeof(request) - 1, MSG_NOSIGNAL);
-		return expect(descriptor, EPOLLIN, EPOLL_CTL_MOD);
+		phases[descriptor] = LISTENING;
+		return;
 	}
-	if (event.data.u64 >> 32 == EPOLLOUT || recv(descriptor, answer, sizeof(answer), 0) > 0)
-		answered++;
+	ssize_t octets = phases[descriptor] == CONNECTING
+		? 1 : recv(descriptor, answer, sizeof(answer), 0);
+	if (octets < 0 && errno == EAGAIN)
+		return;
+	answered += octets > 0;
 	finish(descriptor);
+}
+
+/* What comes soon after the first of a crowd's answers is taken with it. */
+static int gather(struct epoll_event *events, int room, int wait)
+{
+	int is_crowd = under_way >= CROWD, ready = epoll_wait(poller, events, room, wait);
+	if (ready <= 0 || ready >= room || !is_crowd)
+		return ready;
+	usleep(GATHERING_MICROSECONDS);
+	int more = epoll_wait(poller, events + ready, room - ready, 0);
+	return ready + (more > 0 ? more : 0);
 }
 
 int main(int count, char **words)
@@ -121,9 +150,8 @@ int main(int count, char **words)
 		for (; beat <= now; beat += BEAT_MILLISECONDS * 1e-3)
 			for (int each = 0; each < BEAT_MILLISECONDS; each++)
 				ask(first, (int)(asked % (ADDRESSES * PORTS)));
-		struct epoll_event events[64];
-		int wait = (int)((beat - now) * 1e3) + 1;
-		int ready = epoll_wait(poller, events, 64, wait);
+		struct epoll_event events[128];
+		int ready = gather(events, 128, (int)((beat - now) * 1e3) + 1);
 		for (int each = 0; each < ready; each++)
 			proceed(events[each]);
 	}

@@ -13,7 +13,7 @@ protocol ByteStream: AnyObject {
 enum Transfer: Equatable {
   /// So many; of a greeting none.
   case done(Int)
-  case waiting(ProbeStep.Interest)
+  case waiting
   /// The other end has said all.
   case closed
   case failed(CheckResult)
@@ -30,15 +30,15 @@ final class PlainStream: ByteStream {
   func write(_ octets: UnsafeRawBufferPointer) -> Transfer {
     let count = send(
       socket.descriptor, octets.baseAddress, octets.count, Int32(MSG_NOSIGNAL))
-    return count >= 0 ? .done(count) : transfer(.writing, "send")
+    return count >= 0 ? .done(count) : transfer("send")
   }
 
   func read(into octets: UnsafeMutableRawBufferPointer) -> Transfer {
     let count = recv(socket.descriptor, octets.baseAddress, octets.count, 0)
-    return count > 0 ? .done(count) : count == 0 ? .closed : transfer(.reading, "receive")
+    return count > 0 ? .done(count) : count == 0 ? .closed : transfer("receive")
   }
 
-  private func transfer(_ interest: ProbeStep.Interest, _ action: String) -> Transfer {
-    errno == EAGAIN ? .waiting(interest) : .failed(CheckResult(errno: errno, action))
+  private func transfer(_ action: String) -> Transfer {
+    errno == EAGAIN ? .waiting : .failed(CheckResult(errno: errno, action))
   }
 }

@@ -7,13 +7,22 @@ import Glibc
 final class CommandProbe: Probe {
   private let program: OperatorProgram
   private let graveyard: Graveyard
+  private let poller: Poller
+  private let token: UInt64
   private var running: RunningProgram?
 
-  /// - Parameter command: a path and arguments, blanks between them.
-  init(_ command: String, _ address: IPAddress, _ port: Port, _ graveyard: Graveyard) {
+  /// - Parameters:
+  ///   - command: a path and arguments, blanks between them.
+  ///   - token: what the poller is to tell its end by.
+  init(
+    _ command: String, _ address: IPAddress, _ port: Port, _ graveyard: Graveyard, _ poller: Poller,
+    token: UInt64
+  ) {
     program = OperatorProgram(
       command, settings: ["MARTINET_ADDRESS=\(address)", "MARTINET_PORT=\(port.rawValue)"])
     self.graveyard = graveyard
+    self.poller = poller
+    self.token = token
   }
 
   func begin() -> ProbeStep {
@@ -21,14 +30,15 @@ final class CommandProbe: Probe {
     do throws(OperatorProgramFailure) {
       let running = try program.start()
       self.running = running
-      return .waiting(for: .reading, on: running.descriptor, isKnown: false)
+      let code = poller.watchChanges(of: running.descriptor, as: token)
+      return code == 0 ? .waiting : .finished(CheckResult(errno: code, "epoll"))
     } catch {
       return .finished(.none("\(program.path): \(error)"))
     }
   }
 
   /// The program has ended, and waits to be asked how.
-  func proceed(hasFailed: Bool) -> ProbeStep {
+  func proceed(_ readiness: Readiness) -> ProbeStep {
     guard let ending = running?.ending else { return .finished(.none("waitid: errno \(errno)")) }
     return .finished(ending == .exit(0) ? .success : .failure("\(ending)"))
   }

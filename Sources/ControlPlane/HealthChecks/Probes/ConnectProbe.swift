@@ -6,31 +6,33 @@ import Glibc
 final class ConnectProbe: Probe {
   private let address: IPAddress
   private let port: Port
-  private let sockets: StreamSockets
+  private let sockets: ProbeSockets
+  private let token: UInt64
   private var socket: ProbeSocket?
 
-  init(_ address: IPAddress, _ port: Port, _ sockets: StreamSockets) {
+  init(_ address: IPAddress, _ port: Port, _ sockets: ProbeSockets, token: UInt64) {
     self.address = address
     self.port = port
     self.sockets = sockets
+    self.token = token
   }
 
   func begin() -> ProbeStep {
-    guard let socket = sockets.take(to: address) else {
+    guard let socket = sockets.take(.stream, to: address, for: token) else {
       return .finished(CheckResult(errno: errno, "socket"))
     }
     self.socket = socket
     let code = socket.connect(to: address, port)
     guard code == EINPROGRESS else { return .finished(result(code)) }
-    return socket.waiting(for: .writing)
+    return .waiting
   }
 
-  func proceed(hasFailed: Bool) -> ProbeStep {
-    .finished(result(hasFailed ? socket?.error ?? 0 : 0))
+  func proceed(_ readiness: Readiness) -> ProbeStep {
+    .finished(result(readiness.hasFailed ? socket?.error ?? 0 : 0))
   }
 
   func end() {
-    if let socket { sockets.giveBack(socket, of: address) }
+    if let socket { sockets.giveBack(socket) }
     socket = nil
   }
 

@@ -12,22 +12,27 @@ final class DatagramProbe: Probe {
   private let port: Port
   private let payload: [UInt8]
   private let judge: (UnsafeRawBufferPointer) -> CheckResult?
+  private let sockets: ProbeSockets
+  private let token: UInt64
   private var socket: ProbeSocket?
 
   /// - Parameter judge: says what an answer means; nil if it is none to this question.
   init(
-    _ address: IPAddress, _ port: Port, _ payload: [UInt8], silenceIsSuccess: Bool = false,
+    _ address: IPAddress, _ port: Port, _ payload: [UInt8], _ sockets: ProbeSockets,
+    token: UInt64, silenceIsSuccess: Bool = false,
     judge: @escaping (UnsafeRawBufferPointer) -> CheckResult?
   ) {
     self.address = address
     self.port = port
+    self.sockets = sockets
+    self.token = token
     self.payload = payload
     self.silenceIsSuccess = silenceIsSuccess
     self.judge = judge
   }
 
   func begin() -> ProbeStep {
-    guard let socket = ProbeSocket(SOCK_DGRAM, to: address) else {
+    guard let socket = sockets.take(.datagram, to: address, for: token) else {
       return .finished(CheckResult(errno: errno, "socket"))
     }
     self.socket = socket
@@ -36,15 +41,18 @@ final class DatagramProbe: Probe {
     guard send(socket.descriptor, payload, payload.count, Int32(MSG_NOSIGNAL)) >= 0 else {
       return .finished(CheckResult(errno: errno, "send"))
     }
-    return socket.waiting(for: .reading)
+    return .waiting
   }
 
-  func proceed(hasFailed: Bool) -> ProbeStep {
+  func proceed(_ readiness: Readiness) -> ProbeStep {
     guard let socket else { return .finished(.none("no socket")) }
     return socket.receive(limit: Self.limit, judge)
   }
 
-  func end() { socket = nil }
+  func end() {
+    if let socket { sockets.giveBack(socket) }
+    socket = nil
+  }
 }
 
 extension DatagramQuestion {

@@ -7,30 +7,32 @@ import Glibc
 final class EchoProbe: Probe {
   private let address: IPAddress
   private let echo: EchoMessage
+  private let sockets: ProbeSockets
+  private let token: UInt64
   private var socket: ProbeSocket?
 
-  init(_ address: IPAddress, _ echo: EchoMessage) {
+  init(_ address: IPAddress, _ echo: EchoMessage, _ sockets: ProbeSockets, token: UInt64) {
     self.address = address
     self.echo = echo
+    self.sockets = sockets
+    self.token = token
   }
 
   func begin() -> ProbeStep {
-    let ipProtocol = address.isVersion6 ? IPProtocol.icmpv6 : .icmp
-    guard
-      let socket = ProbeSocket(SOCK_RAW, to: address, protocol: Int32(ipProtocol.rawValue))
-    else { return .finished(CheckResult(errno: errno, "socket")) }
+    guard let socket = sockets.take(.echo, to: address, for: token) else {
+      return .finished(CheckResult(errno: errno, "socket"))
+    }
     self.socket = socket
-    socket.receiveOnlyEchoReplies(isIPv6: address.isVersion6)
     let code = socket.connect(to: address, Port(0))
     guard code == 0 else { return .finished(CheckResult(errno: code, "connect")) }
     let request = echo.request(isIPv6: address.isVersion6)
     guard send(socket.descriptor, request, request.count, Int32(MSG_NOSIGNAL)) >= 0 else {
       return .finished(CheckResult(errno: errno, "send"))
     }
-    return socket.waiting(for: .reading)
+    return .waiting
   }
 
-  func proceed(hasFailed: Bool) -> ProbeStep {
+  func proceed(_ readiness: Readiness) -> ProbeStep {
     guard let socket else { return .finished(.none("no socket")) }
     let (echo, isIPv6) = (echo, address.isVersion6)
     return socket.receive(limit: 512) { packet in
@@ -42,7 +44,10 @@ final class EchoProbe: Probe {
     }
   }
 
-  func end() { socket = nil }
+  func end() {
+    if let socket { sockets.giveBack(socket) }
+    socket = nil
+  }
 }
 
 /// An echo request's identity: RFC 792, RFC 4443 §4.

@@ -22,7 +22,8 @@ struct HTTPReply {
   mutating func take(_ more: UnsafeRawBufferPointer) -> CheckResult? {
     // The last octets before these may begin what is looked for.
     let searched = max(0, octets.count - max(3, (body?.count ?? 0) - 1))
-    octets.append(contentsOf: more.prefix(Self.limit - octets.count))
+    octets.append(
+      contentsOf: UnsafeRawBufferPointer(rebasing: more.prefix(Self.limit - octets.count)))
     if !hasStatus, let result = takeStatus() { return result }
     guard hasStatus, let body else { return nil }
     if bodyStart == nil {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CProbe
 import Glibc
 
 /// One question to a real server, on descriptors that never block. Made for one time of asking, on
@@ -7,9 +6,7 @@ import Glibc
 protocol Probe: AnyObject {
   func begin() -> ProbeStep
   /// What it waited for has something to say.
-  ///
-  /// - Parameter hasFailed: whether that is an error, or the end.
-  func proceed(hasFailed: Bool) -> ProbeStep
+  func proceed(_ readiness: Readiness) -> ProbeStep
   /// Whether it is well if nothing comes.
   var silenceIsSuccess: Bool { get }
   /// Gives everything back, whether or not it came to a result.
@@ -20,25 +17,11 @@ extension Probe {
   var silenceIsSuccess: Bool { false }
 }
 
-/// What a probe waits for, or how it ended.
+/// Where a probe stands.
 enum ProbeStep {
-  /// - isKnown: whether the descriptor has been waited for before.
-  case waiting(for: Interest, on: Int32, isKnown: Bool)
-  /// For what comes to all probes of its kind together.
-  case expecting
+  /// What it began with has been told its token, and will report under that.
+  case waiting
   case finished(CheckResult)
-
-  enum Interest {
-    case reading, writing
-
-    /// As epoll(7) has it.
-    var events: UInt32 {
-      switch self {
-      case .reading: EPOLLIN.rawValue
-      case .writing: EPOLLOUT.rawValue
-      }
-    }
-  }
 }
 
 /// What came of asking.
@@ -55,7 +38,7 @@ extension CheckResult {
   init(errno code: Int32, _ action: String) {
     let words = "\(action): \(String(cString: strerror(code)).lowercased())"
     switch code {
-    case EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL, EAGAIN, EPERM, EACCES:
+    case EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EADDRNOTAVAIL, EAGAIN, EPERM, EACCES:
       self = .none(words)
     default: self = .failure(words)
     }

@@ -1,47 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Makes the probe that a check needs, and keeps what probes share.
+/// Makes the probes that checks need, and keeps what probes share.
 final class ProbeMaker {
   private let contexts = TLSContexts()
   private let graveyard = Graveyard()
-  private let streams = StreamSockets()
+  private let poller: Poller
   private var random = RandomStock()
+  let sockets: ProbeSockets
   let link: LinkSockets
 
   init(interface: Int32, poller: Poller) {
+    self.poller = poller
+    sockets = ProbeSockets(poller: poller)
     link = LinkSockets(interface: interface, poller: poller)
   }
 
-  /// - Parameter token: what the link is to tell the probe's answer by.
-  func probe(for instance: CheckInstance, token: UInt64) -> any Probe {
-    let (address, port) = (instance.address, instance.port)
+  /// Makes a check's probes, one for each time of asking, given the token that what comes of it is
+  /// to be told by. What all of them say is put together once, here.
+  func probes(for instance: CheckInstance) -> (UInt64) -> any Probe {
+    let (address, port, sockets) = (instance.address, instance.port, sockets)
     if let vip = instance.vip {
-      return VIPProbe(
-        instance.kind, vip, port, at: address, link, token: token,
-        nonce: UInt32(truncatingIfNeeded: random.next()))
+      return { [self] token in
+        VIPProbe(
+          instance.kind, vip, port, at: address, link, token: token,
+          nonce: UInt32(truncatingIfNeeded: random.next()))
+      }
     }
     switch instance.kind {
     case .tcp:
-      return ConnectProbe(address, port, streams)
+      return { ConnectProbe(address, port, sockets, token: $0) }
     case .http(let question):
-      return HTTPProbe(address, port, question, streams) { PlainStream($0) }
+      let request = question.request(to: address, port)
+      return {
+        HTTPProbe(address, port, request, HTTPReply(question), sockets, token: $0) {
+          PlainStream($0)
+        }
+      }
     case .https(let question, let tls):
-      return HTTPProbe(address, port, question, streams) { [contexts] socket in
-        contexts.context(authorities: tls.authorities).flatMap {
-          TLSStream(socket, $0, tls, host: question.host, address: address)
+      let request = question.request(to: address, port)
+      return { [contexts] token in
+        HTTPProbe(address, port, request, HTTPReply(question), sockets, token: token) { socket in
+          contexts.context(authorities: tls.authorities).flatMap {
+            TLSStream(socket, $0, tls, host: question.host, address: address)
+          }
         }
       }
     case .udp(let question):
-      return DatagramProbe(
-        address, port, question.payload, silenceIsSuccess: !question.needsReply,
-        judge: question.judge)
+      return {
+        DatagramProbe(
+          address, port, question.payload, sockets, token: $0,
+          silenceIsSuccess: !question.needsReply, judge: question.judge)
+      }
     case .dns(let question):
-      let message = DNSMessage(question)
-      return DatagramProbe(address, port, message.query, judge: message.judge)
+      return { token in
+        let message = DNSMessage(question)
+        return DatagramProbe(
+          address, port, message.query, sockets, token: token, judge: message.judge)
+      }
     case .ping:
-      return EchoProbe(address, EchoMessage(using: &random))
+      return { [self] token in
+        EchoProbe(address, EchoMessage(using: &random), sockets, token: token)
+      }
     case .command(let command):
-      return CommandProbe(command, address, port, graveyard)
+      return { [graveyard, poller] token in
+        CommandProbe(command, address, port, graveyard, poller, token: token)
+      }
     }
   }
 }

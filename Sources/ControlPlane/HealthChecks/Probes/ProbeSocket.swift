@@ -4,27 +4,40 @@ import Glibc
 
 /// A socket of a probe: it never blocks, and programs that this one starts do not inherit it.
 final class ProbeSocket {
+  enum Kind {
+    /// TCP; what it has to say it says once.
+    case stream
+    /// UDP.
+    case datagram
+    /// ICMP, echo replies only.
+    case echo
+  }
+
+  let kind: Kind
+  let isVersion6: Bool
   let descriptor: Int32
-  private let isStream: Bool
-  private var isKnown = false
+  /// Not given to another socket, unlike the descriptor.
+  let number: UInt64
 
   /// nil with errno set where there is none to be had.
-  init?(_ type: __socket_type, to address: IPAddress, protocol: Int32 = 0) {
-    isStream = type == SOCK_STREAM
+  init?(_ kind: Kind, isVersion6: Bool, number: UInt64) {
+    let (type, ipProtocol): (__socket_type, Int32) =
+      switch kind {
+      case .stream: (SOCK_STREAM, 0)
+      case .datagram: (SOCK_DGRAM, 0)
+      case .echo: (SOCK_RAW, Int32((isVersion6 ? IPProtocol.icmpv6 : .icmp).rawValue))
+      }
+    (self.kind, self.isVersion6, self.number) = (kind, isVersion6, number)
     let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-    descriptor = socket(address.family, Int32(type.rawValue) | flags, `protocol`)
+    descriptor = socket(isVersion6 ? AF_INET6 : AF_INET, Int32(type.rawValue) | flags, ipProtocol)
     guard descriptor >= 0 else { return nil }
+    if kind == .echo { receiveOnlyEchoReplies() }
   }
 
   deinit {
-    if isStream { disconnect() }
+    guard descriptor >= 0 else { return }
+    if kind == .stream { disconnect() }
     close(descriptor)
-  }
-
-  /// A probe waits for it; once at a time.
-  func waiting(for interest: ProbeStep.Interest) -> ProbeStep {
-    defer { isKnown = true }
-    return .waiting(for: interest, on: descriptor, isKnown: isKnown)
   }
 
   /// 0, or the errno; `EINPROGRESS` where the answer is yet to come.
@@ -51,22 +64,20 @@ final class ProbeSocket {
       for _ in 0..<16 {
         let count = recv(descriptor, room.baseAddress, room.count, 0)
         if count < 0 {
-          return errno == EAGAIN
-            ? waiting(for: .reading)
-            : .finished(CheckResult(errno: errno, "receive"))
+          return errno == EAGAIN ? .waiting : .finished(CheckResult(errno: errno, "receive"))
         }
         if let result = judge(UnsafeRawBufferPointer(rebasing: room[..<count])) {
           return .finished(result)
         }
       }
-      return waiting(for: .reading)
+      return .waiting
     }
   }
 
   /// Of a raw ICMP socket: `ICMP_FILTER` of raw(7), `ICMP6_FILTER` of RFC 3542 §3.2. A set bit
   /// keeps a type out.
-  func receiveOnlyEchoReplies(isIPv6: Bool) {
-    if isIPv6 {
+  private func receiveOnlyEchoReplies() {
+    if isVersion6 {
       var filter = [UInt32](repeating: .max, count: 8)
       filter[129 / 32] &= ~(1 << (129 % 32))
       setsockopt(descriptor, Int32(IPPROTO_ICMPV6), 1, &filter, 32)

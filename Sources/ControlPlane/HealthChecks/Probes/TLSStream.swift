@@ -53,8 +53,7 @@ final class TLSStream: ByteStream {
   private func transfer(_ status: Int32) -> Transfer {
     let code = errno
     switch SSL_get_error(tls, status) {
-    case SSL_ERROR_WANT_READ: return .waiting(.reading)
-    case SSL_ERROR_WANT_WRITE: return .waiting(.writing)
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .waiting
     case SSL_ERROR_ZERO_RETURN: return .closed
     case SSL_ERROR_SYSCALL where code != 0: return .failed(CheckResult(errno: code, "tls"))
     default:

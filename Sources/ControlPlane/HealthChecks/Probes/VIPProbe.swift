@@ -45,10 +45,10 @@ final class VIPProbe: Probe {
     }
     let packet = ProbePacket(source: source, destination: vip, ownPort: ownPort, port: port)
     self.packet = packet
-    return send(question(packet)).map(ProbeStep.finished) ?? .expecting
+    return send(question(packet)).map(ProbeStep.finished) ?? .waiting
   }
 
-  func proceed(hasFailed: Bool) -> ProbeStep { result.map(ProbeStep.finished) ?? .expecting }
+  func proceed(_ readiness: Readiness) -> ProbeStep { result.map(ProbeStep.finished) ?? .waiting }
 
   func end() {
     if let packet { link.release(packet.ownPort) }
