@@ -18,6 +18,10 @@ struct InstructionCounter {
         Workload(name: "batch-1-1k", flows: 1000, batch: 1),
         Workload(name: "new-ipv4", kind: .new, flows: 3 * packets),
         Workload(name: "new-ipv6", kind: .new, family: .ipv6, flows: 3 * packets),
+        Workload(name: "new-wlc", kind: .new, flows: 3 * packets, scheduler: .wlc),
+        Workload(name: "new-persistent", kind: .new, flows: 3 * packets, isPersistent: true),
+        Workload(name: "flood-ipv4", kind: .flood, flows: 4096),
+        Workload(name: "flood-ipv6", kind: .flood, family: .ipv6, flows: 4096),
         Workload(name: "stray-1m", kind: .stray, flows: 1000),
         Workload(name: "garbage", kind: .garbage, flows: 1000),
       ]

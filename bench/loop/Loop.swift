@@ -36,7 +36,7 @@ struct Measure: ParsableCommand {
   private func measure(_ workload: Workload) throws -> [Row] {
     progress("\(workload.name): preparing")
     let order = Run.order(workload, seed: Loop.seed)
-    let subjects = try SubjectName.allCases.map { try $0.make(workload, seed: Loop.seed) }
+    let subjects = try workload.subjects.map { try $0.make(workload, seed: Loop.seed) }
     let runs = subjects.map { Run($0, workload, order: order) }
     for run in runs { run.prepare() }
     // A pass that is not timed warms caches and branches up.
@@ -56,19 +56,23 @@ struct Measure: ParsableCommand {
             + runs.map { "\($0.subject.name): \($0.outcome)" }.joined(separator: "\n"))
       }
     }
-    let ratio = median(zip(samples[0], samples[1]).map { $0 / $1 })
+    let ratio = samples.count > 1 ? median(zip(samples[0], samples[1]).map { $0 / $1 }) : nil
     let isHuge = subjects.contains { ($0 as? TwinSubject)?.isHuge ?? false }
     return runs.indices.map { index in
       let values = samples[index]
       let row = Row(
         case: workload.name, subject: runs[index].subject.name, metric: "time per packet",
         unit: "ns", median: median(values), low: values.min() ?? 0, high: values.max() ?? 0,
-        samples: values.count, peer: index == 0 ? SubjectName.twin.rawValue : nil,
+        samples: values.count, peer: Self.peer(of: index, workload),
         ratio: index == 0 ? ratio : nil, pages: isHuge ? "huge" : "ordinary", origin: options.origin
       )
       progress("  \(row.subject) \(String(format: "%.2f", row.median)) ns")
       return row
     }
+  }
+
+  private static func peer(of index: Int, _ workload: Workload) -> String? {
+    index == 0 && workload.subjects.count > 1 ? SubjectName.twin.rawValue : nil
   }
 
   /// Packets of the warm-up and of each timed pass.
@@ -108,14 +112,15 @@ struct Measure: ParsableCommand {
     defer { counter.removeFiles() }
     return try InstructionCounter.workloads(smoke: options.smoke).flatMap { workload in
       progress("\(workload.name): counting instructions")
-      let counts = try SubjectName.allCases.map { try counter.count(workload, $0) }
-      return SubjectName.allCases.indices.map { index in
+      let counts = try workload.subjects.map { try counter.count(workload, $0) }
+      return counts.indices.map { index in
         let count = counts[index]
         return Row(
-          case: workload.name, subject: SubjectName.allCases[index].rawValue,
+          case: workload.name, subject: workload.subjects[index].rawValue,
           metric: "instructions per packet", unit: "instructions", median: count, low: count,
-          high: count, samples: 1, peer: index == 0 ? SubjectName.twin.rawValue : nil,
-          ratio: index == 0 ? count / counts[1] : nil, pages: nil, origin: options.origin)
+          high: count, samples: 1, peer: Self.peer(of: index, workload),
+          ratio: index == 0 && counts.count > 1 ? count / counts[1] : nil, pages: nil,
+          origin: options.origin)
       }
     }
   }

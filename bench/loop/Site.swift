@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
 
-/// What both subjects direct: TCP services of one family on port 80, each with real servers of its
-/// own, rr.
+/// What the subjects direct: TCP services of one family on port 80, each with real servers of its
+/// own.
 struct Site {
   static let firstVIP: UInt32 = 0xc0a8_0101
   static let ipv6Clients: UInt64 = 0x2001_0db8_0000_0001
@@ -14,11 +14,16 @@ struct Site {
   /// Of each service.
   let realServers: Int
   let isIPv6: Bool
+  private let scheduler: Scheduler
+  private let persistence: Persistence?
 
   init(_ workload: Workload) {
     services = workload.services
     realServers = workload.realServers
     isIPv6 = workload.family == .ipv6
+    scheduler = workload.scheduler
+    // Over in the minute that half-open connections last.
+    persistence = workload.isPersistent ? Persistence(timeoutSeconds: 60) : nil
   }
 
   func realServerMAC(_ index: Int) -> MACAddress {
@@ -40,7 +45,7 @@ struct Site {
         index: ServiceIndex(rawValue: UInt16(service + 1)),
         key: VirtualServiceKey(
           address: vip(service), ipProtocol: .tcp, port: Port(Self.port)),
-        scheduler: .rr, policy: policy, revision: 1,
+        scheduler: scheduler, persistence: persistence, policy: policy, revision: 1,
         realServers: (0..<realServers).map {
           let index = service * realServers + $0
           return SnapshotSpecification.RealServer(

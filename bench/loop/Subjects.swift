@@ -49,6 +49,7 @@ final class MartinetSubject: Subject {
     let forwarder = try Forwarder(
       ForwarderConfiguration(
         ipv4Entries: isIPv6 ? 8 : workload.entries, ipv6Entries: isIPv6 ? workload.entries : 8,
+        templateEntries: workload.isPersistent ? workload.flows : 8,
         hashKey: HashKey(using: &generator)),
       now: Tick(rawValue: 0))
     snapshot = try Snapshot(Site(workload).specification, generation: 1)

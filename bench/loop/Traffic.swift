@@ -8,12 +8,14 @@ struct Traffic {
   static let ack: UInt8 = 0x10
 
   private let services: Int
+  private let connectionsPerClient: UInt32
   private let family: Family
   private let template: [UInt8]
   private let networkOffset: Int
 
   init(_ workload: Workload) {
     services = workload.services
+    connectionsPerClient = workload.connectionsPerClient
     family = workload.family
     networkOffset = family == .vlan ? 18 : 14
     let ethernet = [UInt8](repeating: 0, count: 12)
@@ -38,20 +40,20 @@ struct Traffic {
     let transport: UnsafeMutableRawPointer
     switch family {
     case .ipv4, .vlan:
-      let client = 0x0a00_0000 + flow / 60000
+      let client = 0x0a00_0000 + flow / connectionsPerClient
       network.storeBytes(of: client.bigEndian, toByteOffset: 12, as: UInt32.self)
       let vip = Site.firstVIP + service
       network.storeBytes(of: vip.bigEndian, toByteOffset: 16, as: UInt32.self)
       transport = network + 20
     case .ipv6:
-      let client = UInt64(flow / 60000)
+      let client = UInt64(flow / connectionsPerClient)
       network.storeBytes(of: Site.ipv6Clients.bigEndian, toByteOffset: 8, as: UInt64.self)
       network.storeBytes(of: client.bigEndian, toByteOffset: 16, as: UInt64.self)
       network.storeBytes(of: Site.ipv6VIPs.bigEndian, toByteOffset: 24, as: UInt64.self)
       network.storeBytes(of: UInt64(service + 1).bigEndian, toByteOffset: 32, as: UInt64.self)
       transport = network + 40
     }
-    let port = UInt16(1024 + flow % 60000)
+    let port = UInt16(1024 + flow % connectionsPerClient)
     transport.storeBytes(of: port.bigEndian, as: UInt16.self)
     transport.storeBytes(of: flags, toByteOffset: 13, as: UInt8.self)
     return UInt32(template.count)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import DataPlane
 
 /// One case of the loop room: which packets, against which site, in which portions.
 struct Workload {
@@ -25,6 +26,17 @@ struct Workload {
   var realServers = 2
   /// Packets the kernel offers per turn.
   var batch = 64
+  var scheduler = Scheduler.rr
+  /// A client, of which each has four connections to each service then, keeps its real server.
+  var isPersistent = false
+
+  /// The twin knows rr and no persistence.
+  var subjects: [SubjectName] {
+    scheduler == .rr && !isPersistent ? SubjectName.allCases : [.martinet]
+  }
+
+  /// Connections of one client to all services.
+  var connectionsPerClient: UInt32 { isPersistent ? 4 * UInt32(services) : 60_000 }
 
   /// Entries of the family's connection table. Four per connection, as recommended; a full table
   /// has one.
@@ -60,6 +72,8 @@ struct Workload {
     + [
       Workload(name: "new-ipv4", kind: .new, flows: 1_000_000),
       Workload(name: "new-ipv6", kind: .new, family: .ipv6, flows: 1_000_000),
+      Workload(name: "new-wlc", kind: .new, flows: 1_000_000, scheduler: .wlc),
+      Workload(name: "new-persistent", kind: .new, flows: 1_000_000, isPersistent: true),
       Workload(name: "flood-ipv4", kind: .flood, flows: 4_000_000),
       Workload(name: "flood-ipv6", kind: .flood, family: .ipv6, flows: 4_000_000),
       Workload(name: "stray-1m", kind: .stray, flows: 1_000_000),

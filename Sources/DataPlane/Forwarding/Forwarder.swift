@@ -99,12 +99,22 @@ public struct Forwarder: ~Copyable {
   ///   - frames: the UMEM, `frameBytes` octets.
   ///   - now: read once for the whole batch.
   ///   - verdicts: `count` entries, all written.
-  @inline(never)
+  @inline(__always)
   public func forward(
     _ descriptors: UnsafePointer<FrameDescriptor>, count: Int, frames: UnsafeMutableRawPointer,
     frameBytes: UInt64, now: Tick, verdicts: UnsafeMutablePointer<Verdict>
   ) {
     precondition(count >= 0 && count <= Self.batchLimit)
+    Self.forward(core, descriptors, count, frames, frameBytes, now, verdicts)
+  }
+
+  /// Apart, as a call of this value would copy it, and a call with a batch reads it from memory.
+  @inline(never)
+  private static func forward(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ descriptors: UnsafePointer<FrameDescriptor>,
+    _ count: Int, _ frames: UnsafeMutableRawPointer, _ frameBytes: UInt64, _ now: Tick,
+    _ verdicts: UnsafeMutablePointer<Verdict>
+  ) {
     ForwarderCore.forward(
       core,
       Batch(
@@ -195,8 +205,8 @@ private struct ForwarderLayout {
     var counters = 0
     var ipv4Packets = 0
     var ipv6Packets = 0
-    var misses = 0
     var portless = 0
+    var unserved = 0
     var fragments = 0
     var peerTables = 0
     var end = 0
@@ -222,7 +232,7 @@ private struct ForwarderLayout {
       counters: section(ForwarderCounter.count * MemoryLayout<UInt64>.stride),
       ipv4Packets: section(batch * MemoryLayout<IPv4Packet>.stride),
       ipv6Packets: section(batch * MemoryLayout<IPv6Packet>.stride),
-      misses: section(batch), portless: section(batch),
+      portless: section(batch), unserved: section(batch),
       fragments: section(FragmentTable.noteCount * MemoryLayout<FragmentNote>.stride),
       peerTables: section(ConnectionLoads.peerLimit * MemoryLayout<ConnectionTables>.stride),
       end: end)
@@ -255,8 +265,8 @@ private struct ForwarderLayout {
           to: UInt64.self, capacity: ForwarderCounter.count)),
       ipv4Packets: (base + sections.ipv4Packets).bindMemory(to: IPv4Packet.self, capacity: batch),
       ipv6Packets: (base + sections.ipv6Packets).bindMemory(to: IPv6Packet.self, capacity: batch),
-      misses: (base + sections.misses).bindMemory(to: UInt8.self, capacity: batch),
       portless: (base + sections.portless).bindMemory(to: UInt8.self, capacity: batch),
+      unserved: (base + sections.unserved).bindMemory(to: UInt8.self, capacity: batch),
       fragments: FragmentTable(
         notes: (base + sections.fragments).bindMemory(
           to: FragmentNote.self, capacity: FragmentTable.noteCount)),

@@ -20,11 +20,11 @@ extension ForwarderCore {
   /// policy.
   ///
   /// - Returns: false, the frame untouched, if the packet's time to live ends here.
+  @inline(never)
   static func alterTimeToLive(
     _ batch: Batch, _ frame: UnsafeMutableRawPointer, _ index: Int,
     _ policy: ServicePolicy.TimeToLive
   ) -> Bool {
-    guard _slowPath(policy != .preserve) else { return true }
     let length = Int(truncatingIfNeeded: batch.descriptors[index].length)
     let bytes = UnsafeRawBufferPointer(start: frame, count: length).bytes
     guard let (offset, type) = PacketParser.networkHeader(bytes) else { return true }

@@ -24,58 +24,58 @@ extension ForwarderCore {
   /// Decides every frame of `batch`. Shape and thread: `Forwarder.forward`.
   @inline(__always)
   static func forward(_ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch) {
-    var (ipv4Count, ipv6Count) = parse(core, batch)
-    if _slowPath(core.pointee.unservedCount > 0) { ipv6Count = acceptWide(core, batch, ipv6Count) }
-    if ipv4Count > 0 { forwardIPv4(core, batch, ipv4Count) }
-    if ipv6Count > 0 { forwardIPv6(core, batch, ipv6Count) }
+    var end = parse(core, batch)
+    if _slowPath(core.pointee.unservedCount > 0) { end.ipv6 = acceptWide(core, batch, end.ipv6) }
+    if end.ipv4 > core.pointee.ipv4Packets { forwardIPv4(core, batch, end.ipv4) }
+    if end.ipv6 > core.pointee.ipv6Packets { forwardIPv6(core, batch, end.ipv6) }
     if _slowPath(core.pointee.portlessCount > 0) { forwardPortless(core, batch) }
   }
 
   /// Pass 2: packets without an entry in their first line wait for pass 3, which needs the other
-  /// line of the pair.
+  /// line of the pair; they take the places of those that are done, in order.
   @inline(__always)
   private static func forwardIPv4(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ count: Int
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ end: UnsafeMutablePointer<IPv4Packet>
   ) {
     let hits = HitContext(core, batch.now)
-    let (packets, misses) = (core.pointee.ipv4Packets, core.pointee.misses)
-    var missCount = 0
-    var place = packets
-    while place < packets + count {
+    var place = core.pointee.ipv4Packets
+    var missed = place
+    while place < end {
       let packet = place.pointee
-      place += 1
       if let position = IPv4ConnectionTable.find(packet.key, in: packet.line) {
         hits.forward(core, batch, position.meta, packet.frame, packet.facts)
       } else {
         machine_prefetch(IPv4ConnectionTable.neighbour(of: packet.line))
-        misses[missCount] = UInt8(truncatingIfNeeded: place - packets &- 1)
-        missCount &+= 1
+        missed.update(from: place, count: 1)
+        missed += 1
       }
+      place += 1
     }
-    if _slowPath(missCount > 0) { openIPv4(core, batch, missCount) }
+    if _slowPath(missed > core.pointee.ipv4Packets) { openIPv4(core, batch, missed) }
   }
 
   /// As `forwardIPv4`.
   @inline(never)
   private static func forwardIPv6(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ count: Int
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ end: UnsafeMutablePointer<IPv6Packet>
   ) {
     let hits = HitContext(core, batch.now)
-    let (packets, misses) = (core.pointee.ipv6Packets, core.pointee.misses)
-    var missCount = 0
-    var place = packets
-    while place < packets + count {
+    var place = core.pointee.ipv6Packets
+    var missed = place
+    while place < end {
       let packet = place.pointee
-      place += 1
       if let position = IPv6ConnectionTable.find(packet.key, in: packet.line) {
         hits.forward(core, batch, position.meta, packet.frame, packet.facts)
       } else {
         machine_prefetch(IPv6ConnectionTable.neighbour(of: packet.line))
-        misses[missCount] = UInt8(truncatingIfNeeded: place - packets &- 1)
-        missCount &+= 1
+        missed.update(from: place, count: 1)
+        missed += 1
       }
+      place += 1
     }
-    if _slowPath(missCount > 0) { openIPv6(core, batch, missCount) }
+    if _slowPath(missed > core.pointee.ipv6Packets) { openIPv6(core, batch, missed) }
   }
 
   @inline(__always)

@@ -39,10 +39,10 @@ extension ForwarderCore {
     let transition = core.pointee.content.pointee.states.row(meta.state).transition(on: facts.event)
     core.pointee.recount(meta.realServer, from: meta.state, to: transition.nextState)
     if ConnectionState.isEstablished(rawValue: transition.nextState),
-      transition.nextState != meta.state
+      transition.nextState != meta.state, core.pointee.isPersistent(facts)
     {
-      core.pointee.assureTemplate(
-        facts.service, core.pointee.client(of: record, facts.service), now: batch.now)
+      let client = core.pointee.client(of: record, facts.service)
+      assureTemplate(core, facts.service, client, now: batch.now)
     }
     let idle = core.pointee.content.pointee.states.row(transition.nextState).idleMilliseconds
     record.pointee =
@@ -57,8 +57,8 @@ extension ForwarderCore {
   static func schedule(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
   ) -> UInt16? {
-    core.pointee.content.pointee.services[Int(service)].persistenceMilliseconds == 0
-      ? chosen(core, service, client, now: now) : persist(core, service, client, now: now)
+    core.pointee.content.pointee.services[Int(service)].traits.contains(.persistent)
+      ? persist(core, service, client, now: now) : chosen(core, service, client, now: now)
   }
 
   /// The scheduler's choice for `service`.
@@ -87,7 +87,9 @@ extension ForwarderCore {
     core.pointee.realServers[Int(realServer)].packets &+= 1
     core.pointee.realServers[Int(realServer)].bytes &+= UInt64(ipBytes)
     core.pointee.lastRealServer = realServer
-    guard alterTimeToLive(batch, frame, index, nextHop.timeToLive) else {
+    if _slowPath(nextHop.timeToLive != .preserve),
+      !alterTimeToLive(batch, frame, index, nextHop.timeToLive)
+    {
       return answer(core, batch, index, frame, .timeExceeded)
     }
     nextHop.rewrite(frame)
@@ -103,34 +105,41 @@ extension ForwarderCore {
   }
 }
 
-/// Records and their counts.
+/// Records and their counts. All in line: a call would copy what it is called on, all of the core.
 extension ForwarderCore {
-  func status(of realServer: UInt16) -> NextHop.Status {
+  @inline(__always) func status(of realServer: UInt16) -> NextHop.Status {
     Int(realServer) < content.pointee.realServerCount
       ? content.pointee.nextHops[Int(realServer)].status : .vacant
   }
 
+  @inline(__always)
   private func client(of record: UnsafeMutablePointer<UInt64>, _ service: UInt16) -> Client {
     Client(
       record: record, isInIPv6Table: content.pointee.services[Int(service)].usesIPv6Table)
   }
 
-  func isOnePacket(_ facts: PacketFacts) -> Bool {
+  @inline(__always) func isOnePacket(_ facts: PacketFacts) -> Bool {
     content.pointee.services[Int(facts.service)].isOnePacket && facts.event == .datagram
   }
 
-  func takesConnections(_ realServer: UInt16) -> Bool {
+  @inline(__always) func isPersistent(_ facts: PacketFacts) -> Bool {
+    content.pointee.services[Int(facts.service)].traits.contains(.persistent)
+  }
+
+  @inline(__always) func takesConnections(_ realServer: UInt16) -> Bool {
     let service = content.pointee.placements[Int(realServer)].service
     return member(realServer, of: service)?.takesConnections ?? false
   }
 
   /// The real server's place in the list of `service`; nil where it has none.
-  func member(_ realServer: UInt16, of service: UInt16) -> Member? {
+  @inline(__always) func member(_ realServer: UInt16, of service: UInt16) -> Member? {
     guard Int(realServer) < content.pointee.realServerCount else { return nil }
     let placement = content.pointee.placements[Int(realServer)]
-    let record = content.pointee.services[Int(service)]
-    guard placement.service == service, placement.position < record.memberCount else { return nil }
-    let member = content.pointee.members[Int(record.firstMember &+ placement.position)]
+    let record = content.pointee.services + Int(service)
+    guard placement.service == service, placement.position < record.pointee.memberCount else {
+      return nil
+    }
+    let member = content.pointee.members[Int(record.pointee.firstMember &+ placement.position)]
     return member.realServer == realServer ? member : nil
   }
 
@@ -147,21 +156,22 @@ extension ForwarderCore {
   }
 
   /// `ip_vs_bind_dest`: the connection that reaches the upper threshold overloads.
-  private func noteOverload(of realServer: UInt16) {
+  @inline(__always) private func noteOverload(of realServer: UInt16) {
     let placement = content.pointee.placements[Int(realServer)]
-    let service = content.pointee.services[Int(placement.service)]
-    guard _slowPath(service.isLimited) else { return }
-    let place = Int(service.firstMember &+ placement.position)
+    let service = content.pointee.services + Int(placement.service)
+    guard _slowPath(service.pointee.isLimited) else { return }
+    let place = Int(service.pointee.firstMember &+ placement.position)
     if content.pointee.members[place].isLimited {
       _ = loads.isOverloaded(realServer, content.pointee.thresholds[place])
     }
   }
 
   /// A record ends: its real server has one connection less.
-  func uncount(_ meta: ConnectionMeta) {
+  @inline(__always) func uncount(_ meta: ConnectionMeta) {
     loads.add(0 &- ConnectionLoads.unit(of: meta.state), to: meta.realServer, in: content)
   }
 
+  @inline(__always)
   private func recount(_ realServer: UInt16, from old: UInt8, to new: UInt8) {
     guard ConnectionState.isActive(rawValue: old) != ConnectionState.isActive(rawValue: new) else {
       return
@@ -171,6 +181,7 @@ extension ForwarderCore {
   }
 
   /// Takes a record out whose time is over; a vacant one stays as it is.
+  @inline(__always)
   func vacate(
     _ key: UnsafeMutablePointer<UInt64>, _ record: UnsafeMutablePointer<UInt64>,
     _ occupancy: ForwarderCounter
@@ -181,6 +192,7 @@ extension ForwarderCore {
   }
 
   /// Takes a record out, so that its entry can be written.
+  @inline(__always)
   func remove(
     _ key: UnsafeMutablePointer<UInt64>, _ record: UnsafeMutablePointer<UInt64>,
     _ occupancy: ForwarderCounter

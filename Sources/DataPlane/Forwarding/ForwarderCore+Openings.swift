@@ -2,22 +2,32 @@
 
 /// Pass 3: the packets that found no entry in their first line, in order. A connection opens in
 /// line where its line has room and its service no more to say than whose turn it is; any other has
-/// a function of its own.
+/// a function of its own. `end` is behind the last packet.
 extension ForwarderCore {
   @inline(never)
   static func openIPv4(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ missCount: Int
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ end: UnsafeMutablePointer<IPv4Packet>
   ) {
-    for miss in 0..<missCount {
-      let packet = core.pointee.ipv4Packets + Int(core.pointee.misses[miss])
+    var place = core.pointee.ipv4Packets
+    while place < end {
+      let packet = place
+      place += 1
       let (key, line, facts) = (packet.pointee.key, packet.pointee.line, packet.pointee.facts)
       if let position = IPv4ConnectionTable.findInPair(key, line) {
         settle(core, batch, position.meta, packet.pointee.frame, facts)
         continue
       }
-      let vacancy = IPv4ConnectionTable.vacancy(in: line)
-      guard let position = vacancy, let realServer = nextInTurn(core, facts) else {
-        open(core, batch, packet, at: vacancy)
+      guard let position = IPv4ConnectionTable.vacancy(in: line) else {
+        openBeside(core, batch, packet)
+        continue
+      }
+      guard core.pointee.opens(facts) else {
+        stray(core, batch, packet.pointee.frame, facts)
+        continue
+      }
+      guard let realServer = nextInTurn(core, facts) else {
+        open(core, batch, packet, at: position)
         continue
       }
       position.meta.pointee = begin(core, batch, realServer, packet.pointee.frame, facts)
@@ -29,18 +39,28 @@ extension ForwarderCore {
   /// As `openIPv4`.
   @inline(never)
   static func openIPv6(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ missCount: Int
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
+    _ end: UnsafeMutablePointer<IPv6Packet>
   ) {
-    for miss in 0..<missCount {
-      let packet = core.pointee.ipv6Packets + Int(core.pointee.misses[miss])
+    var place = core.pointee.ipv6Packets
+    while place < end {
+      let packet = place
+      place += 1
       let (key, line, facts) = (packet.pointee.key, packet.pointee.line, packet.pointee.facts)
       if let position = IPv6ConnectionTable.findInPair(key, line) {
         settle(core, batch, position.meta, packet.pointee.frame, facts)
         continue
       }
-      let vacancy = IPv6ConnectionTable.vacancy(in: line)
-      guard let position = vacancy, let realServer = nextInTurn(core, facts) else {
-        open(core, batch, packet, at: vacancy)
+      guard let position = IPv6ConnectionTable.vacancy(in: line) else {
+        openBeside(core, batch, packet)
+        continue
+      }
+      guard core.pointee.opens(facts) else {
+        stray(core, batch, packet.pointee.frame, facts)
+        continue
+      }
+      guard let realServer = nextInTurn(core, facts) else {
+        open(core, batch, packet, at: position)
         continue
       }
       position.meta.pointee = begin(core, batch, realServer, packet.pointee.frame, facts)
@@ -77,24 +97,50 @@ extension ForwarderCore {
     return beginning.meta(realServer, batch.now).rawValue
   }
 
+  /// Decides a packet of no connection whose first line is full.
+  @inline(never)
+  private static func openBeside(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ packet: UnsafePointer<IPv4Packet>
+  ) {
+    let (key, line, facts) = (packet.pointee.key, packet.pointee.line, packet.pointee.facts)
+    let limit = core.pointee.yieldLimit(facts, batch.now)
+    if let position = IPv4ConnectionTable.room(beside: line, now: batch.now, yieldingBefore: limit)
+    {
+      return open(core, batch, packet, at: position)
+    }
+    forwardUnrecorded(
+      core, batch, packet.pointee.frame, facts, Client(ipv4: key),
+      hash: core.pointee.hashKey.hash(key))
+  }
+
+  /// As the other one.
+  @inline(never)
+  private static func openBeside(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ packet: UnsafePointer<IPv6Packet>
+  ) {
+    let (key, line, facts) = (packet.pointee.key, packet.pointee.line, packet.pointee.facts)
+    let limit = core.pointee.yieldLimit(facts, batch.now)
+    if let position = IPv6ConnectionTable.room(beside: line, now: batch.now, yieldingBefore: limit)
+    {
+      return open(core, batch, packet, at: position)
+    }
+    forwardUnrecorded(
+      core, batch, packet.pointee.frame, facts, Client(ipv6: key),
+      hash: core.pointee.hashKey.hash(key.high ^ key.low ^ key.transport))
+  }
+
   /// Decides a packet of no connection.
   ///
-  /// - Parameter vacancy: of its first line.
+  /// - Parameter position: the entry that it may have.
   @inline(never)
   private static func open(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ place: UnsafePointer<IPv4Packet>, at vacancy: IPv4ConnectionTable.Position?
+    _ place: UnsafePointer<IPv4Packet>, at position: IPv4ConnectionTable.Position
   ) {
     let packet = place.pointee
     let client = Client(ipv4: packet.key)
     if core.pointee.isOnePacket(packet.facts) {
       return forwardOnce(core, batch, packet.frame, packet.facts, client)
-    }
-    guard
-      let position = vacancy ?? core.pointee.room(inIPv4: packet.line, packet.facts, batch.now)
-    else {
-      return forwardUnrecorded(
-        core, batch, packet.frame, packet.facts, client, hash: packet.key)
     }
     guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else { return }
     core.pointee.supersede(position.key, position.meta, .ipv4Connections, batch.now)
@@ -108,19 +154,12 @@ extension ForwarderCore {
   @inline(never)
   private static func open(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ place: UnsafePointer<IPv6Packet>, at vacancy: IPv6ConnectionTable.Position?
+    _ place: UnsafePointer<IPv6Packet>, at position: IPv6ConnectionTable.Position
   ) {
     let packet = place.pointee
     let client = Client(ipv6: packet.key)
     if core.pointee.isOnePacket(packet.facts) {
       return forwardOnce(core, batch, packet.frame, packet.facts, client)
-    }
-    guard
-      let position = vacancy ?? core.pointee.room(inIPv6: packet.line, packet.facts, batch.now)
-    else {
-      let key = packet.key
-      return forwardUnrecorded(
-        core, batch, packet.frame, packet.facts, client, hash: key.high ^ key.low ^ key.transport)
     }
     guard let realServer = choose(core, batch, packet.frame, packet.facts, client) else { return }
     core.pointee.supersede(position.transport, position.meta, .ipv6Connections, batch.now)

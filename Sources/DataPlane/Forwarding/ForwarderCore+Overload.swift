@@ -9,33 +9,16 @@ extension ForwarderCore {
   /// The kernel's `ip_vs_random_dropentry` takes half-open ones of any age, at random.
   private static let evictionMilliseconds: UInt32 = 3000
 
-  private func evictionLimit(_ now: Tick) -> Tick {
+  /// A half-open connection that expires before then yields to the one that a packet opens.
+  @inline(__always) func yieldLimit(_ facts: PacketFacts, _ now: Tick) -> Tick {
+    guard facts.event.opensConnection else { return now }
     let idle = content.pointee.states.row(ConnectionState.synReceived.rawValue).idleMilliseconds
     return now.advanced(byMilliseconds: idle &- Self.evictionMilliseconds)
   }
 
-  /// An entry for a connection that is not in `line` or its neighbour; nil where there is no room.
-  @inline(__always)
-  func room(
-    inIPv4 line: UnsafeMutableRawPointer, _ facts: PacketFacts, _ now: Tick
-  ) -> IPv4ConnectionTable.Position? {
-    if let position = IPv4ConnectionTable.free(line, now: now) { return position }
-    guard facts.event.opensConnection else { return nil }
-    return IPv4ConnectionTable.halfOpen(line, expiringBefore: evictionLimit(now))
-  }
-
-  /// As `room(inIPv4:)`.
-  @inline(__always)
-  func room(
-    inIPv6 line: UnsafeMutableRawPointer, _ facts: PacketFacts, _ now: Tick
-  ) -> IPv6ConnectionTable.Position? {
-    if let position = IPv6ConnectionTable.free(line, now: now) { return position }
-    guard facts.event.opensConnection else { return nil }
-    return IPv6ConnectionTable.halfOpen(line, expiringBefore: evictionLimit(now))
-  }
-
   /// Takes the record out that lies where another is about to be written, and counts whether it
   /// had expired or yields; a vacant entry stays as it is.
+  @inline(__always)
   func supersede(
     _ key: UnsafeMutablePointer<UInt64>, _ record: UnsafeMutablePointer<UInt64>,
     _ occupancy: ForwarderCounter, _ now: Tick
@@ -53,32 +36,31 @@ extension ForwarderCore {
   /// Both lines are full of live connections: the same client goes to the same real server by
   /// hash as long as the list does not change, without a record; a client of a persistent service
   /// to the one its template names.
+  @inline(__always)
   static func forwardUnrecorded(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch,
-    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client, hash key: UInt64
+    _ frame: UnsafeMutableRawPointer, _ facts: PacketFacts, _ client: Client, hash: UInt64
   ) {
+    if core.pointee.isOnePacket(facts) { return forwardOnce(core, batch, frame, facts, client) }
     let decision = Decision(
       core.pointee.content, service: facts.service, client: client, loads: core.pointee.loads,
       localities: core.pointee.localities, hashKey: core.pointee.hashKey, now: batch.now)
     let service = decision.service
-    if service.persistenceMilliseconds != 0,
+    if service.traits.contains(.persistent),
       let realServer = persist(core, facts.service, client, now: batch.now)
     {
       core.pointee.counters.add(1, to: .unrecorded)
       return transmit(core, batch, realServer, frame, facts)
     }
-    guard service.heaviestAvailable > 0 else {
-      return answer(core, batch, Int(facts.index), frame, .portUnreachable)
-    }
-    var place = UInt32(
-      truncatingIfNeeded: (core.pointee.hashKey.hash(key) &>> 32) % UInt64(service.memberCount))
+    let count = UInt64(service.heaviestAvailable > 0 ? service.memberCount : 0)
+    var place = (hash &>> 32 &* count) &>> 32
     // Counted, because another worker may overload the last one meanwhile.
-    for _ in 0..<service.memberCount {
+    for _ in 0..<count {
       if decision.accepts(Int(place)) {
         core.pointee.counters.add(1, to: .unrecorded)
         return transmit(core, batch, decision.members[Int(place)].realServer, frame, facts)
       }
-      place = (place &+ 1) % service.memberCount
+      place = place &+ 1 < count ? place &+ 1 : 0
     }
     answer(core, batch, Int(facts.index), frame, .portUnreachable)
   }

@@ -8,34 +8,31 @@ extension ForwarderCore {
   private static let prefetchDistance = 8
 
   /// Pass 1: reads headers, finds services, asks for connection lines.
+  ///
+  /// - Returns: the places behind the last packets.
   @inline(__always)
   static func parse(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch
-  ) -> (ipv4: Int, ipv6: Int) {
+  ) -> PacketPlaces {
     let intake = IPv4Intake(core)
-    let first = core.pointee.ipv4Packets
-    var place = first
-    var ipv6Count = 0
+    var places = PacketPlaces(ipv4: core.pointee.ipv4Packets, ipv6: core.pointee.ipv6Packets)
     var index = 0
     while index < batch.count {
       guard
         let frame = open(batch, index),
         let fields = PacketParser.plainIPv4(frame.octets.bytes)
       else {
-        let ipv4Count: Int
-        (index, ipv4Count, ipv6Count) = parseOthers(
-          core, batch, from: index, place - first, ipv6Count)
-        place = first + ipv4Count
+        (index, places) = parseOthers(core, batch, from: index, places)
         continue
       }
-      if _fastPath(intake.accept(fields, frame, index, place)) {
-        place += 1
+      if _fastPath(intake.accept(fields, frame, index, places.ipv4)) {
+        places.ipv4 += 1
       } else {
-        refuse(core, batch, index, .noService)
+        keep(core, batch, index, .noService)
       }
       index &+= 1
     }
-    return (place - first, ipv6Count)
+    return places
   }
 
   /// A run of frames that are not plain IPv4: IPv6, VLAN tags, fragments, garbage. A run and not
@@ -46,9 +43,9 @@ extension ForwarderCore {
   @inline(never)
   private static func parseOthers(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, from first: Int,
-    _ ipv4Count: Int, _ ipv6Count: Int
-  ) -> (index: Int, ipv4: Int, ipv6: Int) {
-    var (index, ipv4Count, ipv6Count) = (first, ipv4Count, ipv6Count)
+    _ places: PacketPlaces
+  ) -> (index: Int, places: PacketPlaces) {
+    var (index, places) = (first, places)
     while index < batch.count {
       let place = index
       index &+= 1
@@ -56,15 +53,19 @@ extension ForwarderCore {
         drop(core, batch, place, .truncated)
         continue
       }
-      if let reason = accept(core, frame, place, &ipv4Count, &ipv6Count) {
-        refuse(core, batch, place, reason)
+      if let reason = accept(core, frame, place, &places) {
+        if reason.isFirstWord {
+          keep(core, batch, place, reason)
+        } else {
+          drop(core, batch, place, reason)
+        }
         continue
       }
       let type = EtherType(rawValue: frame.octets.bytes.uint16(at: 12))
       if type == .ipv4 { break }
-      if type == .ipv6 { (index, ipv6Count) = parseIPv6(core, batch, from: index, ipv6Count) }
+      if type == .ipv6 { (index, places.ipv6) = parseIPv6(core, batch, from: index, places.ipv6) }
     }
-    return (index, ipv4Count, ipv6Count)
+    return (index, places)
   }
 
   /// A run of plain IPv6, which may be empty.
@@ -72,11 +73,11 @@ extension ForwarderCore {
   /// - Returns: the index after the run.
   @inline(never)
   private static func parseIPv6(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, from first: Int, _ ipv6Count: Int
-  ) -> (index: Int, ipv6: Int) {
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, from first: Int,
+    _ place: UnsafeMutablePointer<IPv6Packet>
+  ) -> (index: Int, place: UnsafeMutablePointer<IPv6Packet>) {
     let intake = IPv6Intake(core)
-    var index = first
-    var place = core.pointee.ipv6Packets + ipv6Count
+    var (index, place) = (first, place)
     while index < batch.count {
       guard
         let frame = open(batch, index),
@@ -85,11 +86,11 @@ extension ForwarderCore {
       if _fastPath(intake.accept(fields, frame, index, place)) {
         place += 1
       } else {
-        refuse(core, batch, index, .noService)
+        keep(core, batch, index, .noService)
       }
       index &+= 1
     }
-    return (index, place - core.pointee.ipv6Packets)
+    return (index, place)
   }
 
   /// The frame at `index`, with its successor's headers asked for; nil if it does not lie in the
@@ -114,8 +115,8 @@ extension ForwarderCore {
   /// Parses one frame of any kind, or says why not.
   @inline(__always)
   private static func accept(
-    _ core: UnsafeMutablePointer<ForwarderCore>, _ frame: Frame,
-    _ index: Int, _ ipv4Count: inout Int, _ ipv6Count: inout Int
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ frame: Frame, _ index: Int,
+    _ places: inout PacketPlaces
   ) -> DropReason? {
     let bytes = frame.octets.bytes
     guard let (offset, type) = PacketParser.networkHeader(bytes) else { return .truncated }
@@ -123,19 +124,27 @@ extension ForwarderCore {
     case .ipv4:
       let parsed = PacketParser.ipv4(bytes, at: offset)
       guard let fields = parsed.fields else { return parsed.reason }
-      let place = core.pointee.ipv4Packets + ipv4Count
-      guard IPv4Intake(core).accept(fields, frame, index, place) else { return .noService }
-      ipv4Count &+= 1
+      guard IPv4Intake(core).accept(fields, frame, index, places.ipv4) else { return .noService }
+      places.ipv4 += 1
     case .ipv6:
       let parsed = PacketParser.ipv6(bytes, at: offset)
       guard let fields = parsed.fields else { return parsed.reason }
-      let place = core.pointee.ipv6Packets + ipv6Count
-      guard IPv6Intake(core).accept(fields, frame, index, place) else { return .noService }
-      ipv6Count &+= 1
+      guard IPv6Intake(core).accept(fields, frame, index, places.ipv6) else { return .noService }
+      places.ipv6 += 1
     default:
       return .notIP
     }
     return nil
+  }
+}
+
+extension DropReason {
+  /// Whether the packet is looked at again (`ForwarderCore.keep`).
+  @inline(__always) fileprivate var isFirstWord: Bool {
+    let words: UInt32 =
+      1 << DropReason.fragmentUnmatched.rawValue | 1 << DropReason.icmpUnmatched.rawValue
+      | 1 << DropReason.noService.rawValue
+    return words &>> UInt32(rawValue) & 1 != 0
   }
 }
 

@@ -5,19 +5,18 @@
 /// their first one went, and wait if it has not come yet. Any of them reach any queue, so the other
 /// workers' tables are asked too.
 extension ForwarderCore {
-  /// Drops a packet that parsing refused, or keeps it: for the services of many ports, or for the
-  /// end of the batch, when the connections of the batch are known.
+  /// Keeps a packet about which parsing said its first word: for the services of many ports, or
+  /// for the end of the batch, when the connections of the batch are known.
   @inline(never)
-  static func refuse(
+  static func keep(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ reason: DropReason
   ) {
-    if reason == .fragmentUnmatched || reason == .icmpUnmatched || reason == .unknownProtocol {
+    if reason != .noService {
       core.pointee.portless[core.pointee.portlessCount] = UInt8(truncatingIfNeeded: index)
       core.pointee.portlessCount &+= 1
-    } else if reason == .noService, core.pointee.content.pointee.wideServices.count > 0 {
-      // No packet has missed a connection yet.
-      core.pointee.misses[core.pointee.unservedCount] = UInt8(truncatingIfNeeded: index)
+    } else if core.pointee.content.pointee.wideServices.count > 0 {
+      core.pointee.unserved[core.pointee.unservedCount] = UInt8(truncatingIfNeeded: index)
       core.pointee.unservedCount &+= 1
     } else {
       drop(core, batch, index, reason)
@@ -148,7 +147,7 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ frame: UnsafeMutableRawPointer, _ fields: IPv4Fields
   ) -> DropReason? {
-    guard let (key, service) = core.pointee.key(of: fields) else {
+    guard let key = core.pointee.key(of: fields) else {
       return openIPv6(core, batch, index, frame, IPv6Fields(mapping: fields))
     }
     let line = core.pointee.ipv4.line(core.pointee.hashKey.hash(key))
@@ -157,11 +156,10 @@ extension ForwarderCore {
     {
       return follow(core, batch, index, frame, record.realServer, fields.transport.ipBytes, nil)
     }
-    core.pointee.ipv4Packets[0] = IPv4Packet(
+    core.pointee.ipv4Packets.pointee = IPv4Packet(
       key: key, line: line, frame: frame,
       traits: PacketTraits(fields.transport, index: index))
-    core.pointee.misses[0] = 0
-    openIPv4(core, batch, 1)
+    openIPv4(core, batch, core.pointee.ipv4Packets + 1)
     return nil
   }
 
@@ -170,7 +168,7 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ frame: UnsafeMutableRawPointer, _ fields: IPv6Fields
   ) -> DropReason? {
-    guard let (key, service) = core.pointee.key(of: fields) else { return .noService }
+    guard let key = core.pointee.key(of: fields) else { return .noService }
     let line = core.pointee.ipv6.line(
       core.pointee.hashKey.hash(key.high, key.low, key.transport))
     if IPv6ConnectionTable.findInPair(key, line) == nil,
@@ -178,11 +176,10 @@ extension ForwarderCore {
     {
       return follow(core, batch, index, frame, record.realServer, fields.transport.ipBytes, nil)
     }
-    core.pointee.ipv6Packets[0] = IPv6Packet(
+    core.pointee.ipv6Packets.pointee = IPv6Packet(
       key: key, line: line, frame: frame,
       traits: PacketTraits(fields.transport, index: index))
-    core.pointee.misses[0] = 0
-    openIPv6(core, batch, 1)
+    openIPv6(core, batch, core.pointee.ipv6Packets + 1)
     return nil
   }
 }
@@ -245,40 +242,36 @@ extension ForwarderCore {
   }
 
   /// nil where no service of one port takes the packet.
-  private func key(of fields: IPv4Fields) -> (key: UInt64, service: UInt16)? {
+  private func key(of fields: IPv4Fields) -> UInt64? {
     let known = content.pointee.ipv4Services.lookUp(
       IPv4ServiceTable.key(
         fields.destination, fields.transport.destinationPort, fields.transport.ipProtocol))
     guard let service = known else { return nil }
-    return (
-      IPv4ConnectionTable.key(
-        client: fields.source, port: fields.transport.sourcePort, service: service), service
-    )
+    return IPv4ConnectionTable.key(
+      client: fields.source, port: fields.transport.sourcePort, service: service)
   }
 
   /// nil where no service takes the packet.
-  private func key(of fields: IPv6Fields) -> (key: IPv6ConnectionKey, service: UInt16)? {
+  private func key(of fields: IPv6Fields) -> IPv6ConnectionKey? {
     let known = content.pointee.ipv6Services.lookUp(
       fields.destinationHigh, fields.destinationLow,
       IPv6ServiceTable.transport(fields.transport.destinationPort, fields.transport.ipProtocol))
     guard let service = known else { return wideKey(of: fields) }
-    return (
-      IPv6ConnectionKey(
-        high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,
-        service: service), service
-    )
+    return IPv6ConnectionKey(
+      high: fields.sourceHigh, low: fields.sourceLow, port: fields.transport.sourcePort,
+      service: service)
   }
 
   /// The live record of the connection that a packet belongs to.
   private func record(of fields: IPv4Fields, now: Tick) -> ConnectionMeta? {
-    guard let (key, _) = key(of: fields) else {
+    guard let key = key(of: fields) else {
       return record(of: IPv6Fields(mapping: fields), now: now)
     }
     return record(of: key, now: now)
   }
 
   private func record(of fields: IPv6Fields, now: Tick) -> ConnectionMeta? {
-    guard let (key, _) = key(of: fields) else { return nil }
+    guard let key = key(of: fields) else { return nil }
     return record(of: key, now: now)
   }
 

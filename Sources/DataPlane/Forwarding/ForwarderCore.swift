@@ -38,6 +38,12 @@ struct PacketTraits: BitwiseCopyable {
   }
 }
 
+/// Where the next packet of each family goes between the passes.
+struct PacketPlaces: BitwiseCopyable {
+  var ipv4: UnsafeMutablePointer<IPv4Packet>
+  var ipv6: UnsafeMutablePointer<IPv6Packet>
+}
+
 /// What the passes after the first decide by, of either family.
 struct PacketFacts: BitwiseCopyable {
   var service: UInt16
@@ -79,11 +85,11 @@ struct ForwarderCore: BitwiseCopyable {
   /// Scratch of one batch, `batchLimit` entries each.
   var ipv4Packets: UnsafeMutablePointer<IPv4Packet>
   var ipv6Packets: UnsafeMutablePointer<IPv6Packet>
-  var misses: UnsafeMutablePointer<UInt8>
   /// Places in the batch of packets that name no ports.
   var portless: UnsafeMutablePointer<UInt8>
   var portlessCount = 0
-  /// Packets that no service of one port takes: their places are in `misses` during pass 1.
+  /// Places in the batch of packets that no service of one port takes.
+  var unserved: UnsafeMutablePointer<UInt8>
   var unservedCount = 0
   /// The real server of the last packet that went out of line.
   var lastRealServer: UInt16 = 0

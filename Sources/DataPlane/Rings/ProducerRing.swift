@@ -39,7 +39,23 @@ public struct ProducerRing<Entry: BitwiseCopyable>: ~Copyable {
 
   /// Writes the entry that comes `offset` after the last submitted one; it must be reserved.
   @inline(__always) public func write(_ entry: Entry, at offset: UInt32) {
-    slots[Int((produced &+ offset) & mask)] = entry
+    vacancies.write(entry, at: offset)
+  }
+
+  /// What writing needs of the ring, to be kept in locals where many entries are written one by
+  /// one: valid until the next `submit`.
+  struct Vacancies: BitwiseCopyable {
+    fileprivate let slots: UnsafeMutablePointer<Entry>
+    fileprivate let mask: UInt32
+    fileprivate let produced: UInt32
+
+    @inline(__always) func write(_ entry: Entry, at offset: UInt32) {
+      slots[Int((produced &+ offset) & mask)] = entry
+    }
+  }
+
+  @inline(__always) var vacancies: Vacancies {
+    Vacancies(slots: slots, mask: mask, produced: produced)
   }
 
   /// The slots after the last submitted entry that lie in a row, up to `limit`, which must be

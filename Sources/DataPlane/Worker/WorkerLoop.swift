@@ -132,23 +132,22 @@ public struct WorkerLoop: ~Copyable {
   ) {
     var (sent, answered, dropped, held) = (UInt32(0), UInt32(0), UInt32(0), false)
     _ = fill.reserve(UInt32(truncatingIfNeeded: end &- first))
+    let (toSend, toFill, verdicts) = (transmit.vacancies, fill.vacancies, verdicts)
+    let chunkMask = chunkMask
     var index = first
     while index < end {
       let (descriptor, verdict) = (descriptors[index], verdicts[index])
       index &+= 1
-      if verdict.isForward {
-        send(descriptor, at: sent)
-        sent &+= 1
-      } else if verdict.isDrop {
-        fill.write(chunk(of: descriptor.address), at: dropped)
+      if verdict.isDrop {
+        toFill.write(descriptor.address & chunkMask, at: dropped)
         dropped &+= 1
       } else if verdict == .hold {
         held = true
       } else {
-        let answer = FrameDescriptor(address: descriptor.address, length: verdict.answerBytes)
-        transmit.write(answer, at: sent)
+        let length = verdict.isForward ? descriptor.length : verdict.answerBytes
+        toSend.write(FrameDescriptor(address: descriptor.address, length: length), at: sent)
         sent &+= 1
-        answered &+= 1
+        answered &+= verdict.isForward ? 0 : 1
       }
     }
     transmit.submit(sent)
@@ -220,9 +219,9 @@ public struct WorkerLoop: ~Copyable {
 
   /// Sent frames go straight back to the fill ring, one row of either ring in a turn.
   @inline(__always) private mutating func reapCompletions() {
+    guard !completion.isEmpty else { return }
     let row = fill.row(.max)
     let batch = completion.peek(row.count)
-    guard batch.count > 0 else { return }
     _ = fill.reserve(batch.count)
     for index in 0..<Int(batch.count) {
       row.entries[index] = chunk(of: batch.entries[index])
@@ -238,9 +237,9 @@ public struct WorkerLoop: ~Copyable {
   }
 
   /// The address of the frame in which `address` lies.
-  @inline(__always) private func chunk(of address: UInt64) -> UInt64 {
-    address & ~UInt64(memory.chunkBytes &- 1)
-  }
+  @inline(__always) private func chunk(of address: UInt64) -> UInt64 { address & chunkMask }
+
+  @inline(__always) private var chunkMask: UInt64 { ~UInt64(memory.chunkBytes &- 1) }
 
   private mutating func fillAll() {
     let frames = UInt32(memory.frameBytes / UInt64(memory.chunkBytes))

@@ -87,7 +87,7 @@ static void forward_unrecorded(struct twin *t, uint64_t key, uint8_t *frame, str
 	struct service *s = &t->list[f.service];
 
 	t->unrecorded++;
-	transmit(t, t->members[s->first + (hash4(t->keys, key) >> 32) % s->count], frame, f);
+	transmit(t, t->members[s->first + ((hash4(t->keys, key) >> 32) * s->count >> 32)], frame, f);
 }
 
 /* The real server of a new connection, or 0 and the packet is dropped. */
@@ -100,6 +100,23 @@ static inline uint16_t choose(struct twin *t, struct facts f)
 	else if (!(server = schedule(t, f.service)))
 		drop(t, f.index, TWIN_NO_REAL_SERVER);
 	return server;
+}
+
+/* A half-open connection that expires before then yields to the one that a packet opens. */
+static inline uint32_t yield_limit(const struct twin *t, struct facts f, uint32_t now)
+{
+	return opens(f.event) ? now + (uint32_t)(t->states[SR].lifetime >> 32) - EVICTION_MS : now;
+}
+
+/* The later of the next tick and the limit, in the place of a record's expiry. */
+static inline uint64_t latest(uint32_t limit, uint32_t now)
+{
+	return (uint64_t)((int32_t)(limit - now) > 1 ? limit : now + 1) << 32;
+}
+
+static inline int yields(uint64_t meta, uint32_t limit)
+{
+	return (meta >> 16 & 0xff) == SR && (int32_t)((uint32_t)(meta >> 32) - limit) < 0;
 }
 
 static inline uint64_t *neighbour(uint64_t *line)
@@ -115,25 +132,39 @@ static inline uint64_t *find4(uint64_t key, uint64_t *line)
 	return NULL;
 }
 
-/* A vacant entry of the pair of lines, else one that has expired. */
-static uint64_t *free4(uint64_t *line, uint32_t now)
+static inline uint64_t haste4(const uint64_t *line, uint64_t limit)
 {
-	uint64_t *spare = NULL;
-
-	for (int half = 0; half < 2; half++, line = neighbour(line))
-		for (int slot = 0; slot < 4; slot++) {
-			if (line[slot] == 0)
-				return line + slot;
-			if (!spare && expired(line[slot + 4], now))
-				spare = line + slot;
-		}
-	return spare;
+	return (line[4] - limit) | (line[5] - limit) | (line[6] - limit) | (line[7] - limit);
 }
 
-static void vacate(struct twin *t, uint64_t *key, uint64_t meta)
+/*
+ * An entry beside a full line: one that is vacant, else one that has expired, else the half-open
+ * one that expires first, if before the limit.
+ */
+static __attribute__((noinline)) uint64_t *room4(uint64_t *line, uint32_t now, uint32_t limit)
+{
+	uint64_t *other = neighbour(line), *oldest = find4(0, other), late = latest(limit, now);
+
+	if (oldest || (int64_t)(haste4(line, late) | haste4(other, late)) >= 0)
+		return oldest;
+	for (int half = 0; half < 2; half++, line = neighbour(line))
+		for (int slot = 0; slot < 4; slot++)
+			if (expired(line[slot + 4], now))
+				return line + slot;
+	for (int half = 0; half < 2; half++, line = neighbour(line))
+		for (int slot = 0; slot < 4; slot++)
+			if (yields(line[slot + 4], limit)) {
+				oldest = line + slot;
+				limit = (uint32_t)(line[slot + 4] >> 32);
+			}
+	return oldest;
+}
+
+static void vacate(struct twin *t, uint64_t *key, uint64_t meta, uint32_t now)
 {
 	if (*key == 0)
 		return;
+	t->evicted += !expired(meta, now);
 	*key = 0;
 	uncount(t, meta);
 	t->records--;
@@ -142,7 +173,7 @@ static void vacate(struct twin *t, uint64_t *key, uint64_t meta)
 __attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uint32_t now)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct packet4 p = t->packets4[t->misses[i]];
+		struct packet4 p = t->packets4[i];
 		struct facts f = facts_of(p.key, p.traits);
 		uint64_t *at = find4(p.key, p.line);
 		uint16_t server;
@@ -153,7 +184,9 @@ __attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uin
 			settle(t, at + 4, p.frame, f, now);
 			continue;
 		}
-		at = free4(p.line, now);
+		at = find4(0, p.line);
+		if (!at)
+			at = room4(p.line, now, yield_limit(t, f, now));
 		if (!at) {
 			forward_unrecorded(t, p.key, p.frame, f);
 			continue;
@@ -161,7 +194,7 @@ __attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uin
 		server = choose(t, f);
 		if (!server)
 			continue;
-		vacate(t, at, at[4]);
+		vacate(t, at, at[4], now);
 		at[4] = opened(t, server, f, now);
 		*at = p.key;
 		t->records++;
@@ -178,24 +211,35 @@ static inline uint64_t *find6(const struct packet6 *p, uint64_t *line)
 	return NULL;
 }
 
-static uint64_t *free6(uint64_t *line, uint32_t now)
+static inline uint64_t *vacancy6(uint64_t *line)
 {
-	uint64_t *spare = NULL;
+	return line[2] == 0 ? line : line[6] == 0 ? line + 4 : NULL;
+}
 
+static __attribute__((noinline)) uint64_t *room6(uint64_t *line, uint32_t now, uint32_t limit)
+{
+	uint64_t *other = neighbour(line), *oldest = vacancy6(other), late = latest(limit, now);
+
+	if (oldest || (int64_t)((line[3] - late) | (line[7] - late) | (other[3] - late) |
+				(other[7] - late)) >= 0)
+		return oldest;
 	for (int half = 0; half < 2; half++, line = neighbour(line))
-		for (int slot = 0; slot < 8; slot += 4) {
-			if (line[slot + 2] == 0)
+		for (int slot = 0; slot < 8; slot += 4)
+			if (expired(line[slot + 3], now))
 				return line + slot;
-			if (!spare && expired(line[slot + 3], now))
-				spare = line + slot;
-		}
-	return spare;
+	for (int half = 0; half < 2; half++, line = neighbour(line))
+		for (int slot = 0; slot < 8; slot += 4)
+			if (yields(line[slot + 3], limit)) {
+				oldest = line + slot;
+				limit = (uint32_t)(line[slot + 3] >> 32);
+			}
+	return oldest;
 }
 
 __attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uint32_t now)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct packet6 p = t->packets6[t->misses[i]];
+		struct packet6 p = t->packets6[i];
 		struct facts f = facts_of(p.transport, p.traits);
 		uint64_t *at = find6(&p, p.line);
 		uint16_t server;
@@ -206,7 +250,9 @@ __attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uin
 			settle(t, at + 3, p.frame, f, now);
 			continue;
 		}
-		at = free6(p.line, now);
+		at = vacancy6(p.line);
+		if (!at)
+			at = room6(p.line, now, yield_limit(t, f, now));
 		if (!at) {
 			forward_unrecorded(t, p.high ^ p.low ^ p.transport, p.frame, f);
 			continue;
@@ -214,7 +260,7 @@ __attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uin
 		server = choose(t, f);
 		if (!server)
 			continue;
-		vacate(t, at + 2, at[3]);
+		vacate(t, at + 2, at[3], now);
 		at[3] = opened(t, server, f, now);
 		at[0] = p.high;
 		at[1] = p.low;
@@ -242,11 +288,11 @@ __attribute__((noinline)) void sweep_lines(struct twin *t, uint32_t now)
 		if (at < lines4) {
 			for (int slot = 0; slot < 4; slot++)
 				if (line[slot] && expired(line[slot + 4], now))
-					vacate(t, line + slot, line[slot + 4]);
+					vacate(t, line + slot, line[slot + 4], now);
 		} else {
 			for (int slot = 0; slot < 8; slot += 4)
 				if (line[slot + 2] && expired(line[slot + 3], now))
-					vacate(t, line + slot + 2, line[slot + 3]);
+					vacate(t, line + slot + 2, line[slot + 3], now);
 		}
 		t->sweep_line = at + 1 == lines ? 0 : at + 1;
 	}

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #define BATCH 64
+#define BATCH_SIZES 8 /* up to 1, 2, 4 ... packets */
 #define PREFETCH_DISTANCE 8
 #define SWEEP_MS 4000
 #define SWEEP_LINES 4096
+#define EVICTION_MS 3000
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define hot static inline __attribute__((always_inline))
@@ -62,12 +64,12 @@ struct twin {
 	struct counters *counters;
 	struct state_row states[STATE_ROOM];
 	uint64_t drops[TWIN_REASONS], unrecorded, received, forwarded, dropped, completed, batches;
-	uint64_t records;
+	uint64_t records, evicted;
+	uint64_t batch_sizes[BATCH_SIZES];
 	uint64_t sweep_line;
 	uint32_t sweep_last;
 	struct packet4 packets4[BATCH];
 	struct packet6 packets6[BATCH];
-	uint8_t misses[BATCH];
 	uint16_t verdicts[BATCH];
 };
 

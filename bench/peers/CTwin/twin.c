@@ -83,7 +83,7 @@ hot void forward4(struct twin *t, size_t count, uint32_t now)
 			    facts_of(key, p->traits));
 		} else {
 			__builtin_prefetch((uint64_t *)((uintptr_t)line ^ 64), 0, 3);
-			t->misses[missed++] = (uint8_t)i;
+			t->packets4[missed++] = *p;
 		}
 	}
 	if (unlikely(missed))
@@ -103,7 +103,7 @@ static __attribute__((noinline)) void forward6(struct twin *t, size_t count, uin
 			at += 4;
 			if (at[0] != high || at[1] != low || at[2] != rest) {
 				__builtin_prefetch((uint64_t *)((uintptr_t)p->line ^ 64), 0, 3);
-				t->misses[missed++] = (uint8_t)i;
+				t->packets6[missed++] = *p;
 				continue;
 			}
 		}
@@ -149,14 +149,15 @@ hot uint32_t ring_room(const struct ring *r, uint32_t limit)
 /* One row of either ring in a turn. */
 hot void reap(struct twin *t)
 {
-	uint32_t count = ring_row(&t->completion, ring_room(&t->fill, UINT32_MAX));
 	const uint64_t *from = (uint64_t *)t->completion.slots +
 			       (t->completion.own & t->completion.mask);
 	const uint64_t chunk_mask = t->chunk_mask;
 	uint64_t *to = (uint64_t *)t->fill.slots + (t->fill.own & t->fill.mask);
+	uint32_t count;
 
-	if (!count)
+	if (__atomic_load_n(t->completion.kernel, __ATOMIC_ACQUIRE) == t->completion.own)
 		return;
+	count = ring_row(&t->completion, ring_room(&t->fill, UINT32_MAX));
 	ring_free(&t->fill, count);
 	for (uint32_t i = 0; i < count; i++)
 		to[i] = from[i] & chunk_mask;
@@ -178,6 +179,7 @@ static __attribute__((noinline)) void dispatch_rest(struct twin *t, const struct
 						    uint32_t first, uint32_t count)
 {
 	const struct ring out = t->transmit, spare = t->fill;
+	const uint64_t chunk_mask = t->chunk_mask;
 	uint32_t sent = 0, dropped = 0;
 
 	ring_free(&t->fill, count - first);
@@ -186,7 +188,7 @@ static __attribute__((noinline)) void dispatch_rest(struct twin *t, const struct
 			put(&out, batch[i], sent++);
 		else
 			((uint64_t *)spare.slots)[(spare.own + dropped++) & spare.mask] =
-				batch[i].address & t->chunk_mask;
+				batch[i].address & chunk_mask;
 	ring_advance(&t->transmit, sent);
 	ring_advance(&t->fill, dropped);
 	t->forwarded += sent;
@@ -203,6 +205,7 @@ hot void dispatch(struct twin *t, const struct descriptor *batch, uint32_t count
 	for (; sent < row && likely(t->verdicts[sent] < DROP); sent++)
 		to[sent] = (struct descriptor){ batch[sent].address, batch[sent].length, 0 };
 	t->batches++;
+	t->batch_sizes[count > 1 ? 32 - __builtin_clz(count - 1) : 0]++;
 	t->received += count;
 	t->forwarded += sent;
 	ring_advance(&t->transmit, sent);

@@ -111,11 +111,37 @@ struct IPv4ConnectionTable: BitwiseCopyable {
     return nil
   }
 
-  /// An entry of `line` or its neighbour that is vacant, else one that has expired.
-  static func free(_ line: UnsafeMutableRawPointer, now: Tick) -> Position? {
+  /// An entry for a key that is neither in `line`, which is full, nor in its neighbour: one that
+  /// is vacant, else one that has expired, else the half-open one that expires first, if before
+  /// `limit`.
+  @inline(__always)
+  static func room(
+    beside line: UnsafeMutableRawPointer, now: Tick, yieldingBefore limit: Tick
+  ) -> Position? {
     let neighbour = neighbour(of: line)
-    return vacancy(in: line) ?? vacancy(in: neighbour)
-      ?? expired(in: line, now) ?? expired(in: neighbour, now)
+    if let position = first(0, neighbour.assumingMemoryBound(to: UInt64.self)) { return position }
+    let latest = now.advanced(byMilliseconds: UInt32(max(1, limit.milliseconds(since: now))))
+    guard haste(line, latest) | haste(neighbour, latest) < 0 else { return nil }
+    return spent(line, now, limit)
+  }
+
+  /// The record of a full pair of lines that `room` takes.
+  @inline(never)
+  private static func spent(
+    _ line: UnsafeMutableRawPointer, _ now: Tick, _ limit: Tick
+  ) -> Position? {
+    expired(in: line, now) ?? expired(in: neighbour(of: line), now)
+      ?? halfOpen(line, expiringBefore: limit)
+  }
+
+  /// Below zero where a record of one full line expires before `limit`.
+  @inline(__always)
+  private static func haste(_ line: UnsafeMutableRawPointer, _ limit: Tick) -> Int64 {
+    let metas = Position(key: line.assumingMemoryBound(to: UInt64.self)).meta
+    let limit = UInt64(limit.rawValue) &<< 32
+    return Int64(
+      bitPattern: (metas[0] &- limit) | (metas[1] &- limit) | (metas[2] &- limit)
+        | (metas[3] &- limit))
   }
 
   /// The first entry of one full line that has expired.
@@ -130,7 +156,9 @@ struct IPv4ConnectionTable: BitwiseCopyable {
   }
 
   /// The half-open entry of `line` or its neighbour that expires first, if before `limit`.
-  static func halfOpen(_ line: UnsafeMutableRawPointer, expiringBefore limit: Tick) -> Position? {
+  private static func halfOpen(
+    _ line: UnsafeMutableRawPointer, expiringBefore limit: Tick
+  ) -> Position? {
     var (oldest, limit, line) = (Position?.none, limit, line)
     for _ in 0..<2 {
       let keys = line.assumingMemoryBound(to: UInt64.self)

@@ -124,11 +124,33 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     return nil
   }
 
-  /// An entry of `line` or its neighbour that is vacant, else one that has expired.
-  static func free(_ line: UnsafeMutableRawPointer, now: Tick) -> Position? {
+  /// As `IPv4ConnectionTable.room`.
+  @inline(__always)
+  static func room(
+    beside line: UnsafeMutableRawPointer, now: Tick, yieldingBefore limit: Tick
+  ) -> Position? {
     let neighbour = neighbour(of: line)
-    return vacancy(in: line) ?? vacancy(in: neighbour)
-      ?? expired(in: line, now) ?? expired(in: neighbour, now)
+    if let position = vacancy(in: neighbour) { return position }
+    let latest = now.advanced(byMilliseconds: UInt32(max(1, limit.milliseconds(since: now))))
+    guard haste(line, latest) | haste(neighbour, latest) < 0 else { return nil }
+    return spent(line, now, limit)
+  }
+
+  /// As `IPv4ConnectionTable.spent`.
+  @inline(never)
+  private static func spent(
+    _ line: UnsafeMutableRawPointer, _ now: Tick, _ limit: Tick
+  ) -> Position? {
+    expired(in: line, now) ?? expired(in: neighbour(of: line), now)
+      ?? halfOpen(line, expiringBefore: limit)
+  }
+
+  /// As `IPv4ConnectionTable.haste`.
+  @inline(__always)
+  private static func haste(_ line: UnsafeMutableRawPointer, _ limit: Tick) -> Int64 {
+    let words = line.assumingMemoryBound(to: UInt64.self)
+    let limit = UInt64(limit.rawValue) &<< 32
+    return Int64(bitPattern: (words[3] &- limit) | (words[7] &- limit))
   }
 
   /// The first entry of one full line that has expired.
@@ -143,7 +165,9 @@ struct IPv6ConnectionTable: BitwiseCopyable {
   }
 
   /// As `IPv4ConnectionTable.halfOpen`.
-  static func halfOpen(_ line: UnsafeMutableRawPointer, expiringBefore limit: Tick) -> Position? {
+  private static func halfOpen(
+    _ line: UnsafeMutableRawPointer, expiringBefore limit: Tick
+  ) -> Position? {
     var (oldest, limit, line) = (Position?.none, limit, line)
     for _ in 0..<2 {
       let words = line.assumingMemoryBound(to: UInt64.self)

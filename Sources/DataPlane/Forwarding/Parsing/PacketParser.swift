@@ -61,8 +61,8 @@ struct Parsed<Fields: BitwiseCopyable>: BitwiseCopyable {
 
 /// Reads untrusted frames. Every header is guarded once, then read at fixed offsets.
 ///
-/// `.fragmentUnmatched`, `.icmpUnmatched` and `.unknownProtocol` are its first word only: those
-/// packets name no ports, or are SCTP, and are looked at again (`ForwarderCore+Portless`).
+/// `.fragmentUnmatched` and `.icmpUnmatched` are its first word only: those packets name no ports,
+/// or are SCTP, and are looked at again (`ForwarderCore+Portless`).
 enum PacketParser {
   static let ethernetBytes = 14
   /// RFC 8200 §4.5.
@@ -253,9 +253,10 @@ enum PacketParser {
       guard bytes >= 8 else { return Parsed(drop: .truncated) }
       event = .datagram
     } else {
-      let isICMP =
+      let isKnown =
         ipProtocol == IPProtocol.icmp.rawValue || ipProtocol == IPProtocol.icmpv6.rawValue
-      return Parsed(drop: isICMP ? .icmpUnmatched : .unknownProtocol)
+        || ipProtocol == IPProtocol.sctp.rawValue
+      return Parsed(drop: isKnown ? .icmpUnmatched : .unknownProtocol)
     }
     return Parsed(
       TransportFields(

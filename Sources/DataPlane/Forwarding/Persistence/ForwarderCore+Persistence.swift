@@ -15,10 +15,10 @@ extension ForwarderCore {
   static func persist(
     _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
   ) -> UInt16? {
-    let record = core.pointee.content.pointee.services[Int(service)]
+    let record = core.pointee.content.pointee.services + Int(service)
     let templates = core.pointee.templates
-    let identity = core.pointee.identity(record, service, client)
-    let expiry = now.advanced(byMilliseconds: record.persistenceMilliseconds)
+    let identity = core.pointee.identity(service, client)
+    let expiry = now.advanced(byMilliseconds: record.pointee.persistenceMilliseconds)
     let known = templates.find(identity, now: now)
     if let known, core.pointee.keepsClients(known.template.realServer, service) {
       if expiry.milliseconds(since: known.template.expiry) >= refreshMilliseconds {
@@ -29,7 +29,7 @@ extension ForwarderCore {
     guard let realServer = chosen(core, service, client, now: now) else { return nil }
     let agreed = templates.agree(
       on: Template(realServer: realServer, identity: identity, expiry: expiry), for: identity,
-      client: (client.high & record.maskHigh, client.low & record.maskLow),
+      client: (client.high & record.pointee.maskHigh, client.low & record.pointee.maskLow),
       refused: known?.template, now: now)
     guard let agreed else {
       core.pointee.counters.count(.unpersisted)
@@ -38,11 +38,16 @@ extension ForwarderCore {
     return core.pointee.keepsClients(agreed.realServer, service) ? agreed.realServer : realServer
   }
 
-  private func identity(_ record: ServiceRecord, _ service: UInt16, _ client: Client) -> UInt64 {
-    hashKey.hash(client.high & record.maskHigh, client.low & record.maskLow, UInt64(service)) | 1
+  @inline(__always)
+  private func identity(_ service: UInt16, _ client: Client) -> UInt64 {
+    let record = content.pointee.services + Int(service)
+    return hashKey.hash(
+      client.high & record.pointee.maskHigh, client.low & record.pointee.maskLow, UInt64(service))
+      | 1
   }
 
   /// `ip_vs_check_template`.
+  @inline(__always)
   private func keepsClients(_ realServer: UInt16, _ service: UInt16) -> Bool {
     guard let member = member(realServer, of: service) else { return false }
     return member.takesConnections
@@ -50,21 +55,21 @@ extension ForwarderCore {
         && content.pointee.services[Int(service)].policy.quiescentClients == .keep
   }
 
-  /// A connection of the client is established: `ip_vs_control_assure_ct`.
-  func assureTemplate(_ service: UInt16, _ client: Client, now: Tick) {
-    let record = content.pointee.services[Int(service)]
-    guard record.persistenceMilliseconds != 0,
-      let known = templates.find(identity(record, service, client), now: now)
-    else { return }
+  /// A connection of a persistent service's client is established: `ip_vs_control_assure_ct`.
+  @inline(never)
+  static func assureTemplate(
+    _ core: UnsafeMutablePointer<ForwarderCore>, _ service: UInt16, _ client: Client, now: Tick
+  ) {
+    let identity = core.pointee.identity(service, client)
+    guard let known = core.pointee.templates.find(identity, now: now) else { return }
     known.position.exchange(known.template, for: known.template.assured)
   }
 
   /// A live connection to `realServer` was met by the sweep.
   func keepTemplate(_ service: UInt16, _ client: Client, _ realServer: UInt16, now: Tick) {
-    guard Int(service) < content.pointee.serviceCount else { return }
-    let record = content.pointee.services[Int(service)]
-    guard record.persistenceMilliseconds != 0,
-      let known = templates.find(identity(record, service, client), now: now),
+    guard Int(service) < content.pointee.serviceCount,
+      content.pointee.services[Int(service)].traits.contains(.persistent),
+      let known = templates.find(identity(service, client), now: now),
       known.template.realServer == realServer
     else { return }
     let expiry = now.advanced(byMilliseconds: Self.extensionMilliseconds)
