@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces and what runs in them."""
+import json
 import subprocess
 
 
@@ -13,6 +14,12 @@ def run(*command, check=True):
 
 def run_in(space, *command):
     return run("nsenter", f"--net=/run/netns/{space}", *command)
+
+
+def link_statistics(space, interface):
+    """What the interface has counted: {"tx": {"packets": ...}, "rx": ...}."""
+    shown = run("ip", "-n", space, "-j", "-s", "link", "show", "dev", interface)
+    return json.loads(shown)[0]["stats64"]
 
 
 def inside(space, cpus, *command):

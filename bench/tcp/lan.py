@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A LAN: hosts, each a network namespace, on one bridge."""
-import json
-
-from spaces import remove, run, run_in
+from spaces import link_statistics, remove, run, run_in
 
 PREFIX = "martinet-tcp-"
 NETWORK = "192.168.2."
@@ -69,5 +67,5 @@ class Host:
 
     def octets(self):
         """Octets that the interface has received and sent."""
-        counted = json.loads(self.ip("-j", "-s", "link", "show", "dev", self.interface))
-        return sum(counted[0]["stats64"][direction]["bytes"] for direction in ("rx", "tx"))
+        counted = link_statistics(self.space, self.interface)
+        return sum(counted[direction]["bytes"] for direction in ("rx", "tx"))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A lane: two network namespaces and the veth between them, for one subject."""
-import json
 import re
 
-from spaces import remove, run, run_in
+from spaces import link_statistics, remove, run, run_in
 
 DIRECTOR_MAC = "02:00:00:00:02:d1"
 REAL_SERVERS = {151: "02:00:00:00:01:97", 152: "02:00:00:00:01:98"}
@@ -73,5 +72,4 @@ class Lane:
     @staticmethod
     def _dropped(space, interface):
         """Frames for which the other end's ring had no room."""
-        shown = run("ip", "-n", space, "-j", "-s", "link", "show", "dev", interface)
-        return json.loads(shown)[0]["stats64"]["tx"]["dropped"]
+        return link_statistics(space, interface)["tx"]["dropped"]

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """DPDK's testpmd as the source of frames: another's generator beside our own."""
-import json
 import re
 import shutil
 import subprocess
 import time
 
 from lane import PORT, VIP4
-from spaces import inside, run
+from spaces import inside, link_statistics
 
 MISSING = None if shutil.which("dpdk-testpmd") else "no dpdk-testpmd: apt-get install dpdk-dev"
 
@@ -53,8 +52,7 @@ class Sender:
         return self._given() - before, spent
 
     def _given(self):
-        shown = run("ip", "-n", self._space, "-j", "-s", "link", "show", "dev", "far0")
-        sent = json.loads(shown)[0]["stats64"]["tx"]
+        sent = link_statistics(self._space, "far0")["tx"]
         return sent["packets"] + sent["dropped"]
 
     def close(self):
