@@ -34,13 +34,12 @@ struct AdminDesk: Sendable {
       plane: plane,
       director: Director(plane: plane, neighbors: neighbors, logger: logger),
       socketPath: temporarySocketPath())
-    let server = AdminServer(
-      director: desk.director, socketPath: desk.socketPath, logger: logger, limits: limits)
-    let serving = Task { try await server.run() }
-    defer { serving.cancel() }
-    while !FileManager.default.fileExists(atPath: desk.socketPath) {
-      try await Task.sleep(for: .milliseconds(2))
+    let serving = await served { opened in
+      AdminServer(
+        director: desk.director, socketPath: desk.socketPath, logger: logger, limits: limits,
+        opened: opened)
     }
+    defer { serving.cancel() }
     try await body(desk)
     serving.cancel()
     try await serving.value
@@ -64,6 +63,21 @@ struct AdminDesk: Sendable {
   func ipvsadm(_ line: String) async -> Outcome {
     await ipvsadm(line.split(separator: " ").map(String.init))
   }
+}
+
+/// A server's run, once clients can come or it has given up. The socket's file is there sooner,
+/// between bind(2) and listen(2).
+func served(
+  _ server: (_ opened: @escaping @Sendable () -> Void) -> AdminServer
+) async -> Task<Void, any Error> {
+  let (opening, signal) = AsyncStream<Void>.makeStream()
+  let server = server { signal.finish() }
+  let serving = Task {
+    defer { signal.finish() }
+    try await server.run()
+  }
+  for await _ in opening {}
+  return serving
 }
 
 func temporarySocketPath() -> String {

@@ -174,12 +174,10 @@ import Testing
     let plane = try InProcessPlane()
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let path = temporarySocketPath()
-    let server = AdminServer(
-      director: Director(plane: plane, neighbors: StatedNeighbors.site(), logger: logger),
-      socketPath: path, logger: logger)
-    let serving = Task { try await server.run() }
-    while !FileManager.default.fileExists(atPath: path) {
-      try await Task.sleep(for: .milliseconds(2))
+    let serving = await served { opened in
+      AdminServer(
+        director: Director(plane: plane, neighbors: StatedNeighbors.site(), logger: logger),
+        socketPath: path, logger: logger, opened: opened)
     }
     let status = await onThread {
       let client = RawClient(at: path)!
