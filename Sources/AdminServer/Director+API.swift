@@ -138,7 +138,7 @@ extension CheckReport {
     self.init(
       number: status.number, check: "\(status.instance)", realServer: status.instance.address,
       isUp: status.isUp, sinceSeconds: status.sinceSeconds, successes: status.successes,
-      failures: status.failures, lastSeconds: status.lastSeconds,
+      failures: status.failures, changes: status.changes, lastSeconds: status.lastSeconds,
       totalSeconds: status.totalSeconds, lastFailure: status.lastFailure)
   }
 }

@@ -142,7 +142,7 @@ enum Schemas {
       [
         "number": .count, "check": .string, "realServer": .string, "isUp": .flag,
         "sinceSeconds": .number, "successes": .count, "failures": .count,
-        "lastSeconds": .number, "totalSeconds": .number,
+        "changes": .count, "lastSeconds": .number, "totalSeconds": .number,
       ], optional: ["lastFailure": .string]),
     "NeighborReport": .object(
       [

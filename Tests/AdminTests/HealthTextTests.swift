@@ -52,8 +52,8 @@ import Testing
   @Test func checksAreATable() {
     var check = CheckReport(
       number: 1, check: "tcp 192.168.1.151:80", realServer: IPAddress("192.168.1.151")!,
-      isUp: true, sinceSeconds: 119.9, successes: 21, failures: 0, lastSeconds: 0.000_14,
-      totalSeconds: 1, lastFailure: nil)
+      isUp: true, sinceSeconds: 119.9, successes: 21, failures: 0, changes: 0,
+      lastSeconds: 0.000_14, totalSeconds: 1, lastFailure: nil)
     let first = check
     (check.check, check.isUp, check.sinceSeconds) = ("ping 192.168.1.152", false, 200_000)
     (check.lastSeconds, check.failures, check.lastFailure) = (2, 12_345, "no answer within 2.0 s")

@@ -7,47 +7,16 @@ import Testing
 /// Checks of real servers that are really there, and are killed and brought back.
 extension EndToEnd {
   @Suite(.serialized) struct HealthCheckTests {
-    /// A director whose configuration file has `health`, one line of YAML, for the web service.
-    private static func director(
-      on served: ServedLan, health: String, own: String = "",
-      others: String = ", {address: 192.168.1.152}", more: String = "",
-      _ arguments: [String] = []
-    ) throws -> RunningDirector {
-      let path = NSTemporaryDirectory() + "martinet-test-\(UUID().uuidString).yaml"
-      defer { try? FileManager.default.removeItem(atPath: path) }
-      try """
-      interface: {name: lan0, copy-mode: copy}
-      services:
-      - vip: \(Lan.vip)
-        protocol: tcp
-        port: 80
-        scheduler: rr
-        health: \(health)
-        real-servers: [{address: 192.168.1.151\(own)}\(others)]
-      \(more)
-      """.write(toFile: path, atomically: true, encoding: .utf8)
-      return try RunningDirector(on: served.lan.director, ["--config", path] + arguments)
-    }
-
     private static let fast = "interval: 0.2, timeout: 1, rise: 2, fall: 2"
-
-    /// Whether clients come to see these and no others.
-    private static func answers(_ served: ServedLan, _ names: Set<String>) throws -> Bool {
-      try waitUntil(seconds: 20) {
-        let replies = try served.ask(6)
-        return Set(replies.map(String.init(describing:)))
-          == Set(names.map { String(describing: Reply.body($0)) })
-      }
-    }
 
     @Test func whoDiesIsInhibitedAndComesBack() throws {
       let served = try ServedLan()
-      let director = try Self.director(
-        on: served, health: "{checks: [{kind: tcp, \(Self.fast)}]}",
+      let director = try served.director(
+        health: "{checks: [{kind: tcp, \(Self.fast)}]}",
         ["--metrics", "127.0.0.1:9749"])
-      #expect(try Self.answers(served, ["rs1", "rs2"]))
+      #expect(try served.isAnswered(by: ["rs1", "rs2"]))
       served.stopNginx(on: served.lan.realServers[0])
-      #expect(try Self.answers(served, ["rs2"]))
+      #expect(try served.isAnswered(by: ["rs2"]))
       let listing = try director.ipvsadm("-Ln")
       #expect(listing.contains("-> 192.168.1.151:80             Route   0 "), "\(listing)")
       #expect(try director.ipvsadm("-Sn").contains("-r 192.168.1.151:80 -g -w 1"))
@@ -63,34 +32,33 @@ extension EndToEnd {
       #expect(metrics.contains(/martinet_real_server_up{.*real_server="192.168.1.151"} 0\n/))
       #expect(metrics.contains(/martinet_real_server_weight{.*real_server="192.168.1.151"} 0\n/))
       try served.startNginx(on: served.lan.realServers[0])
-      #expect(try Self.answers(served, ["rs1", "rs2"]))
+      #expect(try served.isAnswered(by: ["rs1", "rs2"]))
     }
 
     @Test func whoDiesIsRemovedWhereAskedFor() throws {
       let served = try ServedLan()
-      let director = try Self.director(
-        on: served, health: "{checks: [{kind: tcp, \(Self.fast)}], on-failure: remove}")
-      #expect(try Self.answers(served, ["rs1", "rs2"]))
+      let director = try served.director(
+        health: "{checks: [{kind: tcp, \(Self.fast)}], on-failure: remove}")
+      #expect(try served.isAnswered(by: ["rs1", "rs2"]))
       served.stopNginx(on: served.lan.realServers[1])
-      #expect(try Self.answers(served, ["rs1"]))
+      #expect(try served.isAnswered(by: ["rs1"]))
       #expect(try !director.ipvsadm("-Ln").contains("192.168.1.152"))
       #expect(try numbers("weight", in: director.get("services")) == [1, 1])
       try served.startNginx(on: served.lan.realServers[1])
-      #expect(try Self.answers(served, ["rs1", "rs2"]))
+      #expect(try served.isAnswered(by: ["rs1", "rs2"]))
     }
 
     @Test func theSorryServerStandsInAndGoesAgain() throws {
       let served = try ServedLan()
-      let director = try Self.director(
-        on: served,
+      let director = try served.director(
         health: """
           {checks: [{kind: tcp, \(Self.fast)}], sorry-server: 192.168.1.152, on-failure: remove,
             slow-start: 2}
           """, others: "")
-      #expect(try Self.answers(served, ["rs1"]))
+      #expect(try served.isAnswered(by: ["rs1"]))
       #expect(try !director.ipvsadm("-Ln").contains("192.168.1.152"))
       served.stopNginx(on: served.lan.realServers[0])
-      #expect(try Self.answers(served, ["rs2"]))
+      #expect(try served.isAnswered(by: ["rs2"]))
       let listing = try director.ipvsadm("-Ln")
       #expect(listing.contains("-> 192.168.1.152:80 ") && !listing.contains("192.168.1.151"))
       let rules = try director.ipvsadm("-Sn")
@@ -98,17 +66,17 @@ extension EndToEnd {
         rules.contains("-r 192.168.1.151:80 ") && !rules.contains("192.168.1.152"), "\(rules)")
       #expect(try director.get("services").contains("\"hasQuorum\":false"))
       try served.startNginx(on: served.lan.realServers[0])
-      #expect(try Self.answers(served, ["rs1"]))
+      #expect(try served.isAnswered(by: ["rs1"]))
     }
 
-    /// Real counterparts of each kind: what they answer well is up, and down where it is asked for
-    /// something else.
-    @Test(.requires(.commands("openssl", "dnsmasq"))) func everyKindAsksItsOwn() throws {
-      let served = try ServedLan()
-      let host = served.lan.realServers[0]
-      let folder = try CheckedPrograms(on: host)
-      let ca = "ca-file: \(folder.path)/certificate"
-      let kinds: [(yaml: String, name: String, cause: String?)] = [
+    /// A check in YAML, what its name ends in, and why it fails.
+    private typealias Kind = (yaml: String, name: String, cause: String?)
+    private static let silence = "no answer within 1.0 s"
+
+    /// Of a host with `CheckedPrograms`.
+    private static func kinds(folder: String) -> [Kind] {
+      let ca = "ca-file: \(folder)/certificate"
+      return [
         ("http", "http 192.168.1.151:80/", nil),
         ("http, path: /x, body: rs2", "80/x", "the body is without the text"),
         ("http, path: /y, body: rs1, status: \"200,404\"", "80/y", nil),
@@ -126,21 +94,54 @@ extension EndToEnd {
         ),
         ("udp, port: 7777, payload: hello, reply: hello", "udp 192.168.1.151:7777", nil),
         ("udp, port: 7778", "udp 192.168.1.151:7778", "receive: connection refused"),
+        (
+          "udp, port: 7779, payload: hello, reply: world", "udp 192.168.1.151:7779",
+          "the reply is without the text"
+        ),
+        ("udp, port: 7780, payload: hello, require-reply: true", "151:7780", silence),
         ("dns, port: 5353, name: www.test, type: A", "www.test A", nil),
         ("dns, port: 5353, name: none.test, type: A", "none.test A", "dns: no such name"),
+        ("dns, port: 7777, name: echo.test, type: A", "echo.test A", silence),
+        ("dns, port: 7780, name: mute.test, type: A", "mute.test A", silence),
         ("ping", "ping 192.168.1.151", nil),
         ("command, command: /usr/bin/test 1 = 1", "1 = 1", nil),
         ("command, command: /usr/bin/test 1 = 2", "1 = 2", "exit code 1"),
+        ("command, command: /bin/sleep 1000", "sleep 1000", silence),
+        ("command, command: /usr/bin/head -c 1000000 /dev/zero", "/dev/zero", nil),
+        ("http, port: 9001", "http 192.168.1.151:9001/", "no HTTP answer"),
+        ("https, port: 9001", "https 192.168.1.151:9001/", "tls: wrong version number"),
+        ("http, port: 9002", "http 192.168.1.151:9002/", silence),
+        ("https, port: 9002", "https 192.168.1.151:9002/", silence),
       ]
-      let own = kinds.map { "{kind: \($0.yaml), interval: 0.3, rise: 1, fall: 1, initial: down}" }
-      let director = try Self.director(
-        on: served, health: "{on-failure: inhibit}",
-        own: ", checks: [\(own.joined(separator: ", "))]")
-      for (_, name, cause) in kinds {
+    }
+
+    private static func list(_ kinds: [Kind]) -> String {
+      let schedule = "interval: 0.3, timeout: 1, rise: 1, fall: 1, initial: down"
+      return "checks: [\(kinds.map { "{kind: \($0.yaml), \(schedule)}" }.joined(separator: ", "))]"
+    }
+
+    /// Real counterparts of each kind: what they answer well is up, and down where it is asked for
+    /// something else; garbage is no answer, and who never answers is given up.
+    @Test(.requires(.commands("openssl", "dnsmasq"))) func everyKindAsksItsOwn() throws {
+      let served = try ServedLan()
+      let host = served.lan.realServers[0]
+      let programs = try CheckedPrograms(on: host)
+      defer { programs.stop() }
+      let kinds = Self.kinds(folder: programs.path)
+      let mute: [Kind] = [
+        ("tcp", "tcp 192.168.1.153:80", Self.silence), ("ping", "192.168.1.153", Self.silence),
+      ]
+      // It hears, and says nothing.
+      try host.run(
+        "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lan0.rp_filter=0")
+      try host.ip("address add 192.168.1.153/24 dev lan0")
+      try host.ip("rule add from 192.168.1.153 blackhole")
+      let director = try served.director(
+        health: "{on-failure: inhibit}", own: ", \(Self.list(kinds))",
+        others: ", {address: 192.168.1.153, \(Self.list(mute))}")
+      for (_, name, cause) in kinds + mute {
         func check() throws -> CheckReport {
-          let all = try JSONDecoder().decode(
-            [CheckReport].self, from: Data(director.get("checks").utf8))
-          return try #require(all.first { $0.check.hasSuffix(name) }, "\(name)")
+          try #require(director.checks().first { $0.check.hasSuffix(name) }, "\(name)")
         }
         let isSo = try waitUntil(seconds: 20) {
           let check = try check()
@@ -154,11 +155,14 @@ extension EndToEnd {
 
     /// A real server that answers for itself and has lost the VIP is what clients find dead and a
     /// plain check finds well. It forwards packets here, which must not save it.
-    @Test func aRealServerWithoutTheVIPIsFoundDown() throws {
+    @Test(.requires(.commands("openssl", "dnsmasq")))
+    func aRealServerWithoutTheVIPIsFoundDown() throws {
       let served = try ServedLan()
+      let host = served.lan.realServers[0]
+      let programs = try CheckedPrograms(on: host)
+      defer { programs.stop() }
       let schedule = "interval: 0.2, timeout: 1, rise: 2, fall: 2, initial: down"
-      let director = try Self.director(
-        on: served,
+      let director = try served.director(
         health: """
           {checks: [{kind: tcp, \(schedule)}, {kind: tcp, to: vip, \(schedule)},
             {kind: ping, to: vip, \(schedule)}]}
@@ -169,6 +173,14 @@ extension EndToEnd {
             port: 53
             health: {checks: [{kind: udp, to: vip, payload: x, reply: rs1, \(schedule)}]}
             real-servers: [{address: 192.168.1.151}]
+          - vip: \(Lan.vip)
+            protocol: udp
+            port: 5353
+            health:
+              checks:
+              - {kind: dns, to: vip, name: www.test, type: A, \(schedule)}
+              - {kind: dns, to: vip, name: none.test, type: A, \(schedule)}
+            real-servers: [{address: 192.168.1.151}]
           - vip: \(Lan.vip6)
             protocol: tcp
             port: 80
@@ -176,30 +188,33 @@ extension EndToEnd {
               checks:
               - {kind: tcp, to: vip, \(schedule)}
               - {kind: ping, to: vip, \(schedule)}
+              - {kind: dns, to: vip, port: 5353, name: www.test, type: A, \(schedule)}
+              - {kind: udp, to: vip, port: 53, payload: x, reply: rs2, \(schedule)}
             real-servers: [{address: "fd00:1::151"}]
           """)
-      func states(of realServer: String) throws -> [String: Bool] {
-        let all = try JSONDecoder().decode(
-          [CheckReport].self, from: Data(director.get("checks").utf8))
-        return all.filter { "\($0.realServer)" == realServer }
-          .reduce(into: [:]) { $0[$1.check] = $1.isUp }
-      }
-      let (plain, host) = ("tcp 192.168.1.151:80", served.lan.realServers[0])
+      let plain = "tcp 192.168.1.151:80"
+      let wrong = [
+        "dns \(Lan.vip):5353 none.test A at 192.168.1.151": "dns: no such name",
+        "udp [\(Lan.vip6)]:53 at fd00:1::151": "the reply is without the text",
+      ]
       let asked: Set = [
         "tcp \(Lan.vip):80 at 192.168.1.151", "ping \(Lan.vip) at 192.168.1.151",
-        "udp \(Lan.vip):53 at 192.168.1.151",
-      ]
-      let asked6: Set = [
+        "udp \(Lan.vip):53 at 192.168.1.151", "dns \(Lan.vip):5353 www.test A at 192.168.1.151",
         "tcp [\(Lan.vip6)]:80 at fd00:1::151", "ping \(Lan.vip6) at fd00:1::151",
+        "dns [\(Lan.vip6)]:5353 www.test A at fd00:1::151",
       ]
       func found(_ isUp: Bool) throws -> Bool {
         try waitUntil(seconds: 20) {
-          let (states, states6) = (
-            try states(of: "192.168.1.151"), try states(of: "fd00:1::151")
-          )
-          return states[plain] == true && Set(states.keys) == asked.union([plain])
-            && Set(states6.keys) == asked6 && asked.allSatisfy { states[$0] == isUp }
-            && asked6.allSatisfy { states6[$0] == isUp }
+          let checks = try director.checks().filter { "\($0.realServer)" != "192.168.1.152" }
+          guard Set(checks.map(\.check)) == asked.union(wrong.keys).union([plain]) else {
+            return false
+          }
+          return checks.allSatisfy { check in
+            if let cause = wrong[check.check] {
+              return !check.isUp && check.lastFailure == (isUp ? cause : Self.silence)
+            }
+            return check.isUp == (isUp || check.check == plain)
+          }
         }
       }
       func expect(_ isUp: Bool) throws {
@@ -208,65 +223,22 @@ extension EndToEnd {
         #expect(isFound, "\(isUp): \(checks)\(director.process.output)")
       }
       try expect(true)
-      #expect(try Self.answers(served, ["rs1", "rs2"]))
+      #expect(try served.isAnswered(by: ["rs1", "rs2"]))
       try host.run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
       for address in ["\(Lan.vip)/32", "\(Lan.vip6)/128"] {
         try host.ip("address del \(address) dev lo")
       }
       try expect(false)
       #expect(try host.curl("http://192.168.1.151/") == .body("rs1"))
-      #expect(try Self.answers(served, ["rs2"]))
+      #expect(try served.isAnswered(by: ["rs2"]))
       for address in ["\(Lan.vip)/32", "\(Lan.vip6)/128"] {
         try host.ip("address add \(address) dev lo")
       }
       try expect(true)
-      #expect(try Self.answers(served, ["rs1", "rs2"]))
+      #expect(try served.isAnswered(by: ["rs1", "rs2"]))
       // Each half-open connection ends with its check: left alone it would last for a minute, and
       // another would have joined it by the next check.
       #expect(try waitUntil { try host.run("ss -Htan state syn-recv").isEmpty })
     }
-  }
-}
-
-/// Programs that checks ask: HTTPS on port 8443, a DNS server on 5353, UDP echoes on 7777.
-private final class CheckedPrograms {
-  let path = NSTemporaryDirectory() + "martinet-test-" + UUID().uuidString
-  private var programs: [Child] = []
-
-  init(on host: Machine) throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    let made = try Child.run([
-      "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-      "/CN=rs1.test", "-addext", "subjectAltName=DNS:rs1.test", "-keyout", "\(path)/key", "-out",
-      "\(path)/certificate",
-    ])
-    guard made.ending == .exit(0) else { throw Failure("openssl: \(made.output)") }
-    try """
-    daemon off; master_process off; pid \(path)/pid; error_log stderr;
-    events {}
-    http {
-      access_log off; client_body_temp_path \(path); proxy_temp_path \(path);
-      fastcgi_temp_path \(path); uwsgi_temp_path \(path); scgi_temp_path \(path);
-      ssl_certificate \(path)/certificate; ssl_certificate_key \(path)/key;
-      server { listen 8443 ssl default_server; return 404; }
-      server { listen 8443 ssl; server_name rs1.test; return 200 "all is well"; }
-    }
-    """.write(toFile: "\(path)/nginx.conf", atomically: true, encoding: .utf8)
-    programs = [
-      try host.start(["nginx", "-e", "stderr", "-c", "\(path)/nginx.conf"]),
-      try host.start([
-        "dnsmasq", "-k", "-C", "/dev/null", "-p", "5353", "-u", "root", "-R", "-h",
-        "--address=/www.test/192.0.2.7", "--local=/test/", "-x", "\(path)/dnsmasq.pid",
-      ]),
-      try host.start(["socat", "UDP4-RECVFROM:7777,fork", "EXEC:/bin/cat"]),
-    ]
-  }
-
-  deinit {
-    for program in programs {
-      program.send(SIGTERM)
-      _ = program.wait(seconds: 5)
-    }
-    try? FileManager.default.removeItem(atPath: path)
   }
 }

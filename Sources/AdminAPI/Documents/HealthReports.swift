@@ -43,6 +43,8 @@ public struct CheckReport: Hashable, Sendable, Codable {
   public var sinceSeconds: Double
   public var successes: UInt64
   public var failures: UInt64
+  /// How often it came up or went down.
+  public var changes: UInt64
   /// How long the last result took, and all of them.
   public var lastSeconds: Double
   public var totalSeconds: Double
@@ -51,8 +53,8 @@ public struct CheckReport: Hashable, Sendable, Codable {
 
   public init(
     number: UInt64, check: String, realServer: IPAddress, isUp: Bool, sinceSeconds: Double,
-    successes: UInt64, failures: UInt64, lastSeconds: Double, totalSeconds: Double,
-    lastFailure: String?
+    successes: UInt64, failures: UInt64, changes: UInt64, lastSeconds: Double,
+    totalSeconds: Double, lastFailure: String?
   ) {
     self.number = number
     self.check = check
@@ -61,6 +63,7 @@ public struct CheckReport: Hashable, Sendable, Codable {
     self.sinceSeconds = sinceSeconds
     self.successes = successes
     self.failures = failures
+    self.changes = changes
     self.lastSeconds = lastSeconds
     self.totalSeconds = totalSeconds
     self.lastFailure = lastFailure

@@ -112,6 +112,9 @@ extension MetricsText {
       add(check.successes, check.labels(result: "success"), to: results)
       add(check.failures, check.labels(result: "failure"), to: results)
     }
+    let changes = family(
+      "martinet_check_changes_total", .counter, "Times that a health check came up or went down.")
+    for check in checks { add(check.changes, check.labels(), to: changes) }
     let seconds = family(
       "martinet_check_seconds_total", .counter, "How long all results of a health check took.")
     for check in checks { add(check.totalSeconds, check.labels(), to: seconds) }

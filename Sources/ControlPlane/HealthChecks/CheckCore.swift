@@ -187,6 +187,7 @@ struct CheckCore {
   private mutating func change(_ place: Int, now: Duration) {
     let isUp = entries[place]!.state.isUp
     entries[place]!.status.isUp = isUp
+    entries[place]!.status.changes += 1
     entries[place]!.changed = now
     hasChanges = true
     let status = entries[place]!.status

@@ -28,6 +28,8 @@ public struct CheckStatus: Hashable, Sendable {
   public var sinceSeconds = 0.0
   public var successes: UInt64 = 0
   public var failures: UInt64 = 0
+  /// How often it came up or went down.
+  public var changes: UInt64 = 0
   /// All results' durations together, which have a millisecond or two more where many are asked at
   /// once.
   public var totalSeconds = 0.0
