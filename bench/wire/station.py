@@ -91,11 +91,14 @@ class Station:
     def _take(self, traffic, to):
         """The same while testpmd sends. Its frames bear no number: only their count is compared."""
         self._foreign = self._foreign or testpmd.Sender(self._space, to, self._cpu)
+        before = self._foreign.given()
         self._ask({"source": "none", "seconds": traffic.seconds + FOREIGN_SECONDS,
                    "settle_ms": traffic.settle_ms})
-        sent, seconds = self._foreign.send(traffic.seconds)
+        seconds = self._foreign.send(traffic.seconds)
         answer = self._answer()
-        answer.update(sent=sent, seconds=seconds, sent_digest=answer["taken_digest"])
+        answer.update(
+            sent=self._foreign.given() - before, seconds=seconds,
+            sent_digest=answer["taken_digest"])
         return Arrivals(answer)
 
     def close(self):

@@ -39,19 +39,20 @@ class Sender:
         print(word, file=self._process.stdin, flush=True)
 
     def send(self, seconds):
-        """Frames that the interface was given, and seconds that it took.
-
-        testpmd's own count has those that stay in its ring.
-        """
-        before, began = self._given(), time.monotonic()
+        """Returns when no frame is on its way out any more; the seconds that it took."""
+        began = time.monotonic()
         self._say("start")
         time.sleep(seconds)
         self._say("stop")
-        spent = time.monotonic() - began
-        self._wait_for("TX-packets")
-        return self._given() - before, spent
+        # Its last word: a line that is left unread would be taken for the next answer.
+        self._wait_for(r"^Done\.$")
+        return time.monotonic() - began
 
-    def _given(self):
+    def given(self):
+        """Frames that the interface was given so far, as soon as the far end has seen them.
+
+        testpmd's own count has those that stay in its ring.
+        """
         sent = link_statistics(self._space, "far0")["tx"]
         return sent["packets"] + sent["dropped"]
 
