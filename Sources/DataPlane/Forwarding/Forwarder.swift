@@ -273,6 +273,6 @@ private struct ForwarderLayout {
       peerTables: (base + sections.peerTables).bindMemory(
         to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
       localities: localities, templates: templates, sweepsTemplates: sweepsTemplates,
-      answers: AnswerAllowance(lastTurn: now), sweep: SweepPosition(lastTurn: now))
+      answers: AnswerAllowance(lastTurn: now), sweep: SweepPosition(from: now))
   }
 }

@@ -4,11 +4,25 @@
 /// buckets of templates, then anew.
 struct SweepPosition: BitwiseCopyable {
   var line = 0
-  var lastTurn: Tick
+  /// When lines were last looked at, and when the next ones are due.
+  private var last: Tick
+  private(set) var next: Tick
   /// Rounds that are over, modulo 2³².
   var round: UInt32 = 0
   /// The generation in use when this round began.
   var generation: UInt64 = 0
+
+  init(from now: Tick) { (last, next) = (now, now) }
+
+  /// How many of `lines` are due; the next ones are as soon as one is.
+  mutating func due(of lines: Int, at now: Tick) -> Int {
+    let round = ForwarderCore.sweepMilliseconds
+    let elapsed = Int(now.milliseconds(since: last))
+    let due = min(lines * elapsed / round, ForwarderCore.sweepLinesPerTurn, lines)
+    if due > 0 { last = now }
+    next = last.advanced(byMilliseconds: UInt32((round + lines - 1) / lines))
+    return due
+  }
 }
 
 extension ForwarderCore {
@@ -24,17 +38,15 @@ extension ForwarderCore {
   /// Frees expired records, and records of retired real servers and, by policy, of others gone, in
   /// the lines that are due; at most once per millisecond.
   @inline(__always) mutating func sweep(now: Tick) {
-    if _slowPath(now.milliseconds(since: sweep.lastTurn) > 0) { sweep = swept(to: now) }
+    if _slowPath(now.milliseconds(since: sweep.next) >= 0) { sweep = swept(to: now) }
   }
 
   @inline(never) private func swept(to now: Tick) -> SweepPosition {
     var position = sweep
     let ends = (ipv4: ipv4.lineCount, ipv6: ipv4.lineCount + ipv6.lineCount)
     let lines = ends.ipv6 + (sweepsTemplates ? templates.bucketCount : 0)
-    let elapsed = Int(now.milliseconds(since: position.lastTurn))
-    let due = min(lines * elapsed / Self.sweepMilliseconds, Self.sweepLinesPerTurn, lines)
+    let due = position.due(of: lines, at: now)
     guard due > 0 else { return position }
-    position.lastTurn = now
     counters.add(1, to: .sweepSteps)
     let keeps = position.round % Self.roundsPerKeeping == 0
     for _ in 0..<due {

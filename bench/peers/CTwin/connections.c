@@ -277,9 +277,9 @@ __attribute__((noinline)) void sweep_lines(struct twin *t, uint32_t now)
 
 	due = due < SWEEP_LINES ? due : SWEEP_LINES;
 	due = due < lines ? due : lines;
-	if (!due)
-		return;
-	t->sweep_last = now;
+	if (due)
+		t->sweep_last = now;
+	t->sweep_next = t->sweep_last + (uint32_t)((SWEEP_MS + lines - 1) / lines);
 	while (due--) {
 		uint64_t at = t->sweep_line;
 		uint64_t *line = (uint64_t *)(at < lines4 ? t->table4 + at * 64

@@ -122,7 +122,7 @@ struct twin *twin_create(const struct twin_queue *q, const struct twin_tables *t
 	t->line_mask6 = tables->ipv6_lines - 1;
 	t->counters = tables->counters;
 	t->service_mask = slots - 1;
-	t->sweep_last = now;
+	t->sweep_last = t->sweep_next = now;
 	memcpy(t->keys, keys, sizeof(t->keys));
 	fill_transitions(t);
 	add_site(t, site);

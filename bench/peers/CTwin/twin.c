@@ -236,7 +236,7 @@ uint32_t twin_turn(struct twin *t, uint32_t now)
 		dispatch(t, batch.packets, count);
 		ring_advance(&t->receive, count);
 	}
-	if (unlikely((int32_t)(now - t->sweep_last) > 0))
+	if (unlikely((int32_t)(now - t->sweep_next) >= 0))
 		sweep_lines(t, now);
 	return count;
 }

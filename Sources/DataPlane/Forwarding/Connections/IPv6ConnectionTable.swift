@@ -27,14 +27,11 @@ struct IPv6ConnectionKey: BitwiseCopyable {
 ///
 /// An entry is the client's address, port and service (zero: vacant), and a `ConnectionMeta`. The
 /// rules for writers and readers are those of `IPv4ConnectionTable`.
-struct IPv6ConnectionTable: BitwiseCopyable {
+struct IPv6ConnectionTable: ConnectionLines {
   static let entriesPerLine = 2
-  static let entryBytes = 32
-  static let lineBytes = 64
 
   let base: UnsafeMutableRawPointer
-  /// Of the bits of a hash that are a line's offset.
-  private let offsetMask: UInt64
+  let offsetMask: UInt64
 
   /// - Parameter lineCount: a power of two, at least 2.
   init(base: UnsafeMutableRawPointer, lineCount: Int) {
@@ -42,14 +39,13 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     offsetMask = UInt64((lineCount - 1) * Self.lineBytes)
   }
 
-  var lineCount: Int { Int(offsetMask) / Self.lineBytes + 1 }
-
   /// Where an entry lies.
-  struct Position: BitwiseCopyable {
+  struct Position: ConnectionPosition {
     /// high, low, transport, meta.
     var words: UnsafeMutablePointer<UInt64>
 
     @inline(__always) var transport: UnsafeMutablePointer<UInt64> { words + 2 }
+    @inline(__always) var mark: UnsafeMutablePointer<UInt64> { transport }
     @inline(__always) var meta: UnsafeMutablePointer<UInt64> { words + 3 }
 
     /// Whether the entry is `key`'s while its worker may be writing.
@@ -66,13 +62,10 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     }
   }
 
-  /// The first line of the keys that have this hash.
-  @inline(__always) func line(_ hash: UInt64) -> UnsafeMutableRawPointer {
-    base + Int(truncatingIfNeeded: hash & offsetMask)
+  @inline(__always)
+  static func entry(_ slot: Int, of line: UnsafeMutableRawPointer) -> Position {
+    Position(words: line.assumingMemoryBound(to: UInt64.self) + slot * 4)
   }
-
-  /// `index` is less than `lineCount`.
-  func line(at index: Int) -> UnsafeMutableRawPointer { base + index * Self.lineBytes }
 
   /// The entry of `key` in one line.
   @inline(__always)
@@ -87,12 +80,6 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     return nil
   }
 
-  /// The line that takes the overflow of `line`. Lines lie in pairs of 128 octets.
-  @inline(__always)
-  static func neighbour(of line: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: line) ^ UInt(lineBytes)).unsafelyUnwrapped
-  }
-
   /// The entry of `key` in `line` or its neighbour.
   static func findInPair(
     _ key: IPv6ConnectionKey, _ line: UnsafeMutableRawPointer
@@ -100,21 +87,12 @@ struct IPv6ConnectionTable: BitwiseCopyable {
     find(key, in: line) ?? find(key, in: neighbour(of: line))
   }
 
-  /// The first vacant entry of one line.
-  @inline(__always)
-  static func vacancy(in line: UnsafeMutableRawPointer) -> Position? {
-    let words = line.assumingMemoryBound(to: UInt64.self)
-    if words[2] == 0 { return Position(words: words) }
-    return words[6] == 0 ? Position(words: words + 4) : nil
-  }
-
   /// As `IPv4ConnectionTable.read`.
   func read(_ key: IPv6ConnectionKey, hash: UInt64) -> ConnectionMeta? {
     var line = line(hash)
     for _ in 0..<2 {
-      let words = line.assumingMemoryBound(to: UInt64.self)
       for slot in 0..<Self.entriesPerLine {
-        let position = Position(words: words + slot * 4)
+        let position = Self.entry(slot, of: line)
         guard position.isSeen(with: key) else { continue }
         let meta = sharedLoad(position.meta)
         if position.isSeen(with: key) { return ConnectionMeta(rawValue: meta) }
@@ -122,63 +100,5 @@ struct IPv6ConnectionTable: BitwiseCopyable {
       line = Self.neighbour(of: line)
     }
     return nil
-  }
-
-  /// As `IPv4ConnectionTable.room`.
-  @inline(__always)
-  static func room(
-    beside line: UnsafeMutableRawPointer, now: Tick, yieldingBefore limit: Tick
-  ) -> Position? {
-    let neighbour = neighbour(of: line)
-    if let position = vacancy(in: neighbour) { return position }
-    let latest = now.advanced(byMilliseconds: UInt32(max(1, limit.milliseconds(since: now))))
-    guard haste(line, latest) | haste(neighbour, latest) < 0 else { return nil }
-    return spent(line, now, limit)
-  }
-
-  /// As `IPv4ConnectionTable.spent`.
-  @inline(never)
-  private static func spent(
-    _ line: UnsafeMutableRawPointer, _ now: Tick, _ limit: Tick
-  ) -> Position? {
-    expired(in: line, now) ?? expired(in: neighbour(of: line), now)
-      ?? halfOpen(line, expiringBefore: limit)
-  }
-
-  /// As `IPv4ConnectionTable.haste`.
-  @inline(__always)
-  private static func haste(_ line: UnsafeMutableRawPointer, _ limit: Tick) -> Int64 {
-    let words = line.assumingMemoryBound(to: UInt64.self)
-    let limit = UInt64(limit.rawValue) &<< 32
-    return Int64(bitPattern: (words[3] &- limit) | (words[7] &- limit))
-  }
-
-  /// The first entry of one full line that has expired.
-  @inline(__always)
-  private static func expired(in line: UnsafeMutableRawPointer, _ now: Tick) -> Position? {
-    let words = line.assumingMemoryBound(to: UInt64.self)
-    for slot in 0..<entriesPerLine {
-      let position = Position(words: words + slot * 4)
-      if ConnectionMeta(rawValue: position.meta.pointee).isExpired(at: now) { return position }
-    }
-    return nil
-  }
-
-  /// As `IPv4ConnectionTable.halfOpen`.
-  private static func halfOpen(
-    _ line: UnsafeMutableRawPointer, expiringBefore limit: Tick
-  ) -> Position? {
-    var (oldest, limit, line) = (Position?.none, limit, line)
-    for _ in 0..<2 {
-      let words = line.assumingMemoryBound(to: UInt64.self)
-      for slot in 0..<entriesPerLine {
-        let position = Position(words: words + slot * 4)
-        let meta = ConnectionMeta(rawValue: position.meta.pointee)
-        guard meta.isHalfOpen, meta.expiry.milliseconds(since: limit) < 0 else { continue }
-        (oldest, limit) = (position, meta.expiry)
-      }
-      line = neighbour(of: line)
-    }
-    return oldest
   }
 }
