@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import AdminAPI
+import ControlPlane
 import NIOHTTP1
 
 /// A method of a path: how it is answered, and what the OpenAPI document says of it.
@@ -36,6 +37,16 @@ struct Route: Sendable {
 
   /// Whether the request's Accept chooses the media type.
   var isNegotiated: Bool { gives.count > 1 }
+
+  /// Throws a problem that names the first field that it has not, and the nearest that it has: what
+  /// is left out has a meaning of its own.
+  func check(_ query: [String: String]) throws(Problem) {
+    guard let unknown = query.keys.filter({ !self.query.contains($0) }).min() else { return }
+    let nearest = self.query.nearest(to: unknown).map { "the nearest is `\($0)`" }
+    throw Problem(
+      .badRequest,
+      "the query's \(unknown.prefix(200)) is no known field: \(nearest ?? "leave it out")")
+  }
 
   /// The words of the path that braces stand for; nil where it is another path.
   func parameters(of path: [String]) -> [String]? {

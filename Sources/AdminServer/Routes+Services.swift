@@ -104,6 +104,11 @@ extension Routes {
   }
 
   func commands(_ request: Request) async throws -> Response {
+    let more = request.query["more"] ?? "false"
+    guard more == "true" || more == "false" else {
+      throw Problem(
+        .badRequest, "more \(more.debugDescription) is neither true nor false: give one")
+    }
     let commands: [Command] = try decode(request)
     var failures = try await director.change(.everything, if: request.conditions) { director in
       var failures: [CommandsReport.Failure] = []
@@ -117,7 +122,7 @@ extension Routes {
       return failures
     }
     // More of the same list follow: the workers get all of it at once.
-    if request.query["more"] != "true" {
+    if more == "false" {
       do {
         try await director.settle()
       } catch {

@@ -23,6 +23,7 @@ struct Routes: Sendable {
       guard let (route, parameters) = matches.first(where: { $0.0.method == method }) else {
         return notAllowed(request.method, matches.map(\.0.method))
       }
+      try route.check(request.query)
       if route.takes != nil, !request.isJSON {
         return Response(
           .unsupportedMediaType,

@@ -23,6 +23,9 @@ import Testing
         let text = answer?.text
         #expect(answer?.status == step.status, "\(step.0): \(text ?? "nothing")")
         #expect(text?.contains(step.part) == true || step.part.isEmpty, "\(step.0): \(text ?? "")")
+        if step.status >= 400 {
+          #expect(answer?.headers["content-type"] == "application/problem+json", "\(step.0)")
+        }
         answers.append(
           APIAnswer(
             method: words[0], target: words[1], request: step.body, status: answer?.status ?? 0,
@@ -130,7 +133,7 @@ import Testing
     try await expect([
       ("POST /v1/services", body, 201, "2001:db8::149"),
       ("GET /v1/services/udp/2001:db8::149/53", "", 200, #""protocol":"udp""#),
-      ("GET /v1/services/udp/2001%3Adb8%3A%3A149/53?x", "", 200, #""port":53"#),
+      ("GET /v1/services/udp/2001%3Adb8%3A%3A149/53?", "", 200, #""port":53"#),
     ])
   }
 
@@ -146,7 +149,21 @@ import Testing
       ("GET /v1/connections/count", "", 200, #"{"connections":0}"#),
       ("GET /v1/connections/count?from=x", "", 400, "not a number"),
       ("POST /v1/connections/count", "", 405, ""), ("GET /v1/connections/x", "", 404, ""),
-      ("GET /v1/connections?clinet=10.0.0.1", "", 400, "there is no field clinet: give from,"),
+      (
+        "GET /v1/connections?clinet=10.0.0.1", "", 400,
+        "query's clinet is no known field: the nearest is `client`"
+      ),
+      (
+        "GET /v1/connections/count?limit=1", "", 400, "query's limit is no known field: the nearest"
+      ),
+      ("GET /v1/connections?Client=10.0.0.1", "", 400, "the nearest is `client`"),
+      (
+        "POST /v1/commands?mroe=true", "[]", 400,
+        "query's mroe is no known field: the nearest is `more`"
+      ),
+      ("POST /v1/commands?more=yes", "[]", 400, "is neither true nor false: give one"),
+      ("DELETE /v1/services?address=192.168.1.149", "", 400, "is no known field: leave it out"),
+      ("HEAD /v1/services?x", "", 400, ""), ("GET /metrics?name=x", "", 400, "leave it out"),
       ("GET /v1/connections?client=10.0.0.0%2F33", "", 400, "is no prefix: give one as"),
       ("GET /v1/connections?state=TCP", "", 400, "is no state: give some of ASSURED C-ECHOED "),
       ("GET /v1/connections?service=tcp/192.168.1.149/80", "", 404, "there is no service TCP"),

@@ -144,7 +144,7 @@ extension EndToEnd {
       let script = """
         for part in 1 2 3 4 5; do
           curl -skZ --stderr /dev/null --parallel-immediate --parallel-max 200 -m 60 -o /dev/null \
-            -w '%{http_code}\\n' -H "Authorization: Bearer $1" "https://$2/metrics?[1-200]" &
+            -w '%{http_code}\\n' -H "Authorization: Bearer $1" "https://$2/metrics#[1-200]" &
         done
         wait
         """
