@@ -196,8 +196,14 @@ extension ProgramReport {
   }
 }
 
+extension Director {
+  func queueReports() -> [QueueReport] {
+    zip(queues(), queueRates()).map { QueueReport($0, $1) }
+  }
+}
+
 extension QueueReport {
-  init(_ statistics: QueueStatistics) {
+  init(_ statistics: QueueStatistics, _ rates: QueueRates = QueueRates()) {
     let socket = statistics.socket
     self.init(
       queue: statistics.queue, worker: Self.named(statistics.worker),
@@ -205,7 +211,10 @@ extension QueueReport {
         rxDropped: socket.rxDropped, rxInvalidDescriptors: socket.rxInvalidDescriptors,
         txInvalidDescriptors: socket.txInvalidDescriptors, rxRingFull: socket.rxRingFull,
         fillRingEmpty: socket.fillRingEmpty, txRingEmpty: socket.txRingEmpty),
-      drops: Self.named(statistics.drops),
+      statistics: Counters(
+        connections: statistics.forwarded.connections, inPackets: statistics.forwarded.packets,
+        inBytes: statistics.forwarded.bytes),
+      rates: Counters(rates.forwarded), drops: Self.named(statistics.drops),
       sideTraffic: Self.named(statistics.sideTraffic), ipv4Connections: statistics.ipv4Connections,
       ipv6Connections: statistics.ipv6Connections, ipv4Entries: statistics.ipv4Entries,
       ipv6Entries: statistics.ipv6Entries, unrecorded: statistics.unrecorded,

@@ -67,7 +67,7 @@ extension Routes {
       gives: .named("ConnectionCountReport"), query: ConnectionQuery.fieldNames + ["from"]
     ) { try await $0.connectionCount($1) },
     Route(.GET, "/v1/queues", "Receive queues", gives: .list(.named("QueueReport"))) {
-      routes, _ in try Response(.ok, await routes.director.queues().map(QueueReport.init))
+      routes, _ in try Response(.ok, await routes.director.queueReports())
     },
     Route(.GET, "/v1/program", "The eBPF program's counters", gives: .named("ProgramReport")) {
       routes, _ in try Response(.ok, ProgramReport(await routes.director.programCounters()))

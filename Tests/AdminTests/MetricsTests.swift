@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import ControlPlane
 import DataPlane
 import Foundation
 import Logging
@@ -7,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import AdminServer
+@testable import ControlPlane
 
 /// Prometheus' text format (prometheus.io, "Exposition formats"), and what is made from it.
 @Suite struct MetricsTests {
@@ -60,7 +60,7 @@ import Testing
 
   /// What the operator's table says is what Prometheus gets, over the control socket too.
   @Test func figuresAreTheTables() async throws {
-    try await AdminDesk.serve { desk in
+    try await AdminDesk.serve(plane: InProcessPlane(workers: 2)) { desk in
       #expect(await desk.ipvsadm("-A -t 192.168.1.149:80 -s rr").exitCode == 0)
       #expect(await desk.ipvsadm("-a -t 192.168.1.149:80 -r 192.168.1.151 -w 7").exitCode == 0)
       let syn = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149")
@@ -73,6 +73,9 @@ import Testing
       for line in [
         #"martinet_service_connections_total{service="TCP 192.168.1.149:80"} 1"#,
         #"martinet_service_bytes_total{service="TCP 192.168.1.149:80"} 40"#,
+        #"martinet_queue_connections_total{queue="0"} 1"#,
+        #"martinet_queue_forwarded_bytes_total{queue="0"} 40"#,
+        #"martinet_queue_forwarded_bytes_total{queue="1"} 0"#,
         "martinet_real_server_packets_total{\(labels)} 1",
         "martinet_real_server_active_connections{\(labels)} 1",
         "martinet_real_server_weight{\(labels)} 7", "martinet_real_server_resolved{\(labels)} 1",
@@ -80,6 +83,41 @@ import Testing
       ] {
         #expect(lines.contains(Substring(line)), "\(line)")
       }
+    }
+  }
+
+  /// What `ipvsadm --rate` shows is there without a query, for each that packets are counted by.
+  @Test func ratesAreTheTables() async throws {
+    try await AdminDesk.serve { desk in
+      #expect(await desk.ipvsadm("-A -t 192.168.1.149:80 -s rr").exitCode == 0)
+      #expect(await desk.ipvsadm("-a -t 192.168.1.149:80 -r 192.168.1.151").exitCode == 0)
+      for number in UInt16(1)...200 {
+        let syn = PacketBuilder(from: "10.0.0.9", to: "192.168.1.149").with {
+          $0.sourcePort = Port(number)
+        }
+        #expect(desk.plane.forward(syn).verdict.isForward)
+        let other = syn.with { $0.destinationPort = Port(81) }
+        #expect(desk.plane.forward(other).verdict.dropReason == .noService)
+      }
+      await desk.director.estimateRates()
+      let shown = await desk.ipvsadm("-L -n --rate").output
+      let words = shown.split(separator: "\n").last?.split(separator: " ").dropFirst() ?? []
+      #expect(words == ["192.168.1.151:80", "25", "25", "0", "1000", "0"], "\(shown)")
+      let text = await desk.director.metrics()
+      let lines = Set(text.split(separator: "\n"))
+      let service = #"service="TCP 192.168.1.149:80""#
+      for (object, labels) in [
+        ("service", service), ("real_server", service + #",real_server="192.168.1.151""#),
+        ("queue", #"queue="0""#),
+      ] {
+        for (figure, value) in [("connections", 25), ("packets", 25), ("bytes", 1000)] {
+          let name = "martinet_\(object)_\(figure)_per_second"
+          #expect(text.contains("# TYPE \(name) gauge\n"), "\(name)")
+          #expect(lines.contains("\(name){\(labels)} \(value)"), "\(name)")
+        }
+      }
+      let drops = #"{queue="0",reason="no_service",normal="true"} 25"#
+      #expect(lines.contains("martinet_dropped_packets_per_second\(drops)"))
     }
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import AdminAPI
+import ControlPlane
 import Foundation
 import TestSupport
 import Testing
@@ -174,14 +175,22 @@ import Testing
 
   @Test func queues() async throws {
     try await expect([
-      ("GET /v1/queues", "", 200, "[]"), ("POST /v1/queues", "", 405, ""),
+      (
+        "GET /v1/queues", "", 200,
+        #""statistics":{"connections":0,"inBytes":0,"inPackets":0},"unrecorded":0"#
+      ), ("POST /v1/queues", "", 405, ""),
     ])
-    let statistics = QueueStatistics(
+    var statistics = QueueStatistics(
       queue: 1, worker: [.received: 7], socket: XDPStatistics(rxRingFull: 2),
       drops: [.noService: 3], sideTraffic: [.laterFragment: 6], ipv4Connections: 4,
       ipv6Connections: 5, ipv4Entries: 8, ipv6Entries: 16, unrecorded: 9,
       evictions: EvictionAges(counts: [0, 2, 1, 0, 0]))
-    let report = QueueReport(statistics)
+    (statistics.forwarded.connections, statistics.forwarded.bytes) = (11, 12)
+    var rates = QueueRates()
+    rates.forwarded = Rates(connections: 13, inPackets: 14, inBytes: 15)
+    let report = QueueReport(statistics, rates)
+    #expect(report.statistics == Counters(connections: 11, inBytes: 12))
+    #expect(report.rates == Counters(connections: 13, inPackets: 14, inBytes: 15))
     #expect(report.worker == ["received": 7] && report.drops == ["noService": 3])
     #expect(report.sideTraffic == ["laterFragment": 6])
     #expect(report.ipv4Entries == 8 && report.ipv6Entries == 16 && report.unrecorded == 9)

@@ -16,6 +16,8 @@ import Testing
     #expect(web.statistics == all)
     #expect(web.realServers.map(\.statistics.connections) == [2, 2])
     #expect(web.realServers.map(\.activeConnections) == [2, 2])
+    let byWorker = { await desk.director.queues().map(\.forwarded.bytes) }
+    #expect(await byWorker() == [80, 80])
     let removed = RealServerConfiguration.number(1)
     try await desk.director.deleteRealServer(removed.address, port: Port(80), from: .web)
     try await desk.director.settle()
@@ -29,11 +31,40 @@ import Testing
     }
     await desk.director.housekeep()
     #expect(try await desk.web().statistics == all)
+    #expect(await byWorker() == [80, 80])
     // A new real server gets the old number, and none of the old figures.
     try await desk.director.addRealServer(.number(3), to: .web)
     web = try await desk.web()
     #expect(web.realServers[0].statistics == Statistics())
     #expect(web.statistics == all)
+    // A worker's own go on, with a table that is smaller than it was too.
+    try await desk.director.settle()
+    _ = desk.destination(syn(5), worker: 1)
+    #expect(await byWorker() == [80, 120])
+    try await desk.director.deleteService(.web)
+    for _ in 0..<2 {
+      desk.advance(seconds: 121)
+      await desk.director.housekeep()
+      desk.plane.sweepAll()
+    }
+    #expect(await byWorker() == [80, 120])
+  }
+
+  /// ip_vs_est.c: of 200 SYNs of 40 octets in the first 2 s, 100 a second, a quarter is shown.
+  @Test func queuesHaveRates() async throws {
+    let desk = try Desk(workers: 2)
+    try await desk.addWeb()
+    #expect(await desk.director.queueRates() == [QueueRates(), QueueRates()])
+    for port in UInt16(1)...200 {
+      _ = desk.destination(syn(port), worker: 1)
+      _ = desk.plane.forward(ack(port + 1000), worker: 0)
+    }
+    await desk.director.estimateRates()
+    let rates = await desk.director.queueRates()
+    #expect(rates[0].forwarded == Rates())
+    #expect(rates[0].drops[.noConnection] == 25)
+    #expect(rates[1].forwarded == Rates(connections: 25, inPackets: 25, inBytes: 1000))
+    #expect(rates[1].drops.values.allSatisfy { $0 == 0 })
   }
 
   @Test func zeroCountsAnew() async throws {

@@ -21,6 +21,12 @@ extension EndToEnd {
         (#"martinet_service_connections_total{service="TCP \#(Lan.vip):80"}"#, "4"),
         ("sum(martinet_real_server_resolved)", "2"), (#"up{job="martinet"}"#, "1"),
         ("sum(martinet_queue_forwarded_total) > bool 16", "1"),
+        (
+          "sum(martinet_queue_forwarded_bytes_total) == bool sum(martinet_service_bytes_total)", "1"
+        ),
+        ("sum(martinet_queue_forwarded_bytes_total) > bool 160", "1"),
+        ("sum(martinet_queue_connections_total)", "4"),
+        ("sum(martinet_real_server_bytes_per_second) >= bool 0", "1"),
         ("sum(martinet_batch_packets_count) == bool sum(martinet_queue_batches_total)", "1"),
         ("sum(martinet_batch_packets_sum) == bool sum(martinet_queue_received_total)", "1"),
         ("histogram_quantile(0.5, sum by (le) (martinet_batch_packets_bucket)) >= bool 0", "1"),

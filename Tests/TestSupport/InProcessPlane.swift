@@ -40,8 +40,10 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public var adoptedGeneration: UInt64 { views.map(\.adoptedGeneration).min()! }
   public var sweptGeneration: UInt64 { views.map(\.sweptGeneration).min()! }
   public var failure: String? { nil }
-  /// None: the frames are handed over by the test.
-  public var queueStatistics: [QueueStatistics] { [] }
+  /// Without what sockets and rings count: the frames are handed over by the test.
+  public var queueStatistics: [QueueStatistics] {
+    views.enumerated().map { QueueStatistics(queue: $0, $1) }
+  }
   /// None: there is no program either.
   public var programCounters: ProgramCounters { ProgramCounters() }
   public var views: [ForwarderView] { desks.map(\.view) }

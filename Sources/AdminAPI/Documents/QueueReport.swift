@@ -7,6 +7,9 @@ public struct QueueReport: Hashable, Sendable, Codable {
   public var worker: [String: UInt64]
   /// The AF_XDP socket's: the six of `XDP_STATISTICS` (linux/if_xdp.h).
   public var socket: Socket
+  /// What was forwarded to all real servers together.
+  public var statistics: Counters
+  public var rates: Counters
   /// Frames that were not forwarded, by their reasons' names in `DropReason`.
   public var drops: [String: UInt64]
   /// ICMP errors and fragments that were forwarded, by their kinds' names in `SideTraffic`.
@@ -54,13 +57,16 @@ public struct QueueReport: Hashable, Sendable, Codable {
   }
 
   public init(
-    queue: Int, worker: [String: UInt64], socket: Socket, drops: [String: UInt64],
-    sideTraffic: [String: UInt64], ipv4Connections: UInt64, ipv6Connections: UInt64,
-    ipv4Entries: Int, ipv6Entries: Int, unrecorded: UInt64, evictions: [Eviction]
+    queue: Int, worker: [String: UInt64], socket: Socket, statistics: Counters = Counters(),
+    rates: Counters = Counters(), drops: [String: UInt64], sideTraffic: [String: UInt64],
+    ipv4Connections: UInt64, ipv6Connections: UInt64, ipv4Entries: Int, ipv6Entries: Int,
+    unrecorded: UInt64, evictions: [Eviction]
   ) {
     self.queue = queue
     self.worker = worker
     self.socket = socket
+    self.statistics = statistics
+    self.rates = rates
     self.drops = drops
     self.sideTraffic = sideTraffic
     self.ipv4Connections = ipv4Connections

@@ -16,7 +16,9 @@ extension Director {
     text.describe(checkStatuses())
     text.describe(drains())
     text.describe(neighborStatuses())
-    text.describe(queues())
+    let queues = queues()
+    text.describe(queues)
+    text.describe(queues, queueRates())
     text.describe(programCounters())
     return text.text
   }
@@ -57,6 +59,7 @@ extension MetricsText {
     perService("connections", "Connections that were scheduled.", \.connections)
     perService("packets", "Packets that were forwarded.", \.inPackets)
     perService("bytes", "Octets of the IP packets that were forwarded.", \.inBytes)
+    describeRates(of: "service", named.map { ($0.rates, $1) })
 
     let quorum = family(
       "martinet_service_quorum", .gauge, "0 while too few of the service's real servers are up.")
@@ -89,6 +92,7 @@ extension MetricsText {
     perRealServer("bytes_total", .counter, "Octets of the IP packets forwarded to it.") {
       $0.statistics.inBytes
     }
+    describeRates(of: "real_server", named.map { ($0.rates, $1) })
     perRealServer("active_connections", .gauge, "ActiveConn of ipvsadm.", \.activeConnections)
     perRealServer("inactive_connections", .gauge, "InActConn of ipvsadm.", \.inactiveConnections)
     perRealServer(

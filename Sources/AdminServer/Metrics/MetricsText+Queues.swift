@@ -11,15 +11,12 @@ extension MetricsText {
         add(queue.worker[counter] ?? 0, ["queue": "\(queue.queue)"], to: family)
       }
     }
+    describeForwarded(queues)
     let drops = family(
       "martinet_dropped_packets_total", .counter, "Packets that were not forwarded, by reason.")
     for queue in queues {
       for reason in DropReason.allCases {
-        let labels: Labels = [
-          "queue": "\(queue.queue)", "reason": "\(reason)".snakeCased,
-          "normal": "\(reason.isNormal)",
-        ]
-        add(queue.drops[reason] ?? 0, labels, to: drops)
+        add(queue.drops[reason] ?? 0, reason.labels(queue: queue.queue), to: drops)
       }
     }
     let side = family(
@@ -41,6 +38,18 @@ extension MetricsText {
     describeOverload(queues)
     describeSockets(queues)
     describeBatches(queues)
+  }
+
+  private mutating func describeForwarded(_ queues: [QueueStatistics]) {
+    let connections = family(
+      "martinet_queue_connections_total", .counter, "Connections that were scheduled.")
+    for queue in queues {
+      add(queue.forwarded.connections, ["queue": "\(queue.queue)"], to: connections)
+    }
+    let octets = family(
+      "martinet_queue_forwarded_bytes_total", .counter,
+      "Octets of the IP packets sent to a real server.")
+    for queue in queues { add(queue.forwarded.bytes, ["queue": "\(queue.queue)"], to: octets) }
   }
 
   private mutating func describeBatches(_ queues: [QueueStatistics]) {

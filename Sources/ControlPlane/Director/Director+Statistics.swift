@@ -59,6 +59,10 @@ extension Director {
 
   /// Ends an interval of `RateEstimator.interval`.
   func estimateRates() {
+    for (place, queue) in plane.queueStatistics.enumerated() {
+      if place == queueTallies.count { queueTallies.append(QueueTally()) }
+      queueTallies[place].tick(queue)
+    }
     let views = plane.views
     for key in Array(services.keys) {
       let serviceTotal = total(of: services[key]!, views)
@@ -104,12 +108,17 @@ extension Director {
   /// The receive queues' counters, in order.
   public func queues() -> [QueueStatistics] { plane.queueStatistics }
 
+  /// Of the same.
+  public func queueRates() -> [QueueRates] {
+    plane.views.indices.map { $0 < queueTallies.count ? queueTallies[$0].rates : QueueRates() }
+  }
+
   /// What the eBPF program did with packets for VIPs.
   public func programCounters() -> ProgramCounters { plane.programCounters }
 }
 
 extension Statistics {
-  fileprivate init(_ figures: RealServerStatistics) {
+  init(_ figures: RealServerStatistics) {
     self.init(
       connections: figures.connections, inPackets: figures.packets, inBytes: figures.bytes)
   }

@@ -37,6 +37,9 @@ public actor Director {
   var lastSequence: UInt64 = 0
   var lastRevision: UInt32 = 0
 
+  /// By the places of `queues()`.
+  var queueTallies: [QueueTally] = []
+
   /// How old the connections are that drains wait for.
   var drainWatch = DrainWatch()
 

@@ -162,6 +162,8 @@ extension ForwarderCore {
     localities.follow(from: old, to: new)
     content = next
     loads.standings.forget(0..<new.nodeCount)
+    let places = max(counters.load(.realServerPlaces), UInt64(new.realServerCount))
+    counters.store(places, to: .realServerPlaces)
     counters.store(new.generation, to: .adoptedGeneration)
   }
 }

@@ -87,6 +87,14 @@ public struct ForwarderView: @unchecked Sendable {
     return statistics
   }
 
+  /// What the worker forwarded to all real servers together, of the past too: its totals never go
+  /// back. Reads 32 octets for each real server there ever was at a time.
+  public var forwarded: RealServerStatistics {
+    (0..<counters.load(.realServerPlaces)).reduce(into: RealServerStatistics()) {
+      $0 += statistics(of: RealServerIndex(rawValue: UInt16(truncatingIfNeeded: $1)))
+    }
+  }
+
   /// Places for connections: IPv4 before IPv6.
   public var records: Int { ipv4Entries + ipv6Entries }
 

@@ -39,6 +39,22 @@ public struct QueueStatistics: Sendable {
   public var batchSizes = DoublingHistogram()
   /// In nanoseconds, by `QueueCounters.turnTimeUnitNanoseconds`.
   public var turnTimes = DoublingHistogram()
+  /// To all real servers together; its totals never go back.
+  public var forwarded = RealServerStatistics()
+}
+
+extension QueueStatistics {
+  /// What a forwarder counts of it.
+  public init(queue: Int, _ view: ForwarderView) {
+    self.init(
+      queue: queue, worker: [:], socket: XDPStatistics(),
+      drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0, view.drops($0)) }),
+      sideTraffic: Dictionary(
+        uniqueKeysWithValues: SideTraffic.allCases.map { ($0, view.count(of: $0)) }),
+      ipv4Connections: view.ipv4Connections, ipv6Connections: view.ipv6Connections,
+      ipv4Entries: view.ipv4Entries, ipv6Entries: view.ipv6Entries, unrecorded: view.unrecorded,
+      evictions: view.evictions, forwarded: view.forwarded)
+  }
 }
 
 /// An interface with a worker on each of its queues: all that the control plane sees of them.
@@ -171,20 +187,15 @@ public final class WorkerGroup: Sendable {
   /// Of each queue, in order.
   public var queueStatistics: [QueueStatistics] {
     workers.enumerated().map { queue, worker in
-      QueueStatistics(
-        queue: queue,
-        worker: Dictionary(
-          uniqueKeysWithValues: QueueCounter.allCases.map { ($0, worker.counters[$0]) }),
-        socket: state.withLock { $0.port?.sockets[queue].statistics } ?? XDPStatistics(),
-        drops: Dictionary(
-          uniqueKeysWithValues: DropReason.allCases.map { ($0, worker.view.drops($0)) }),
-        sideTraffic: Dictionary(
-          uniqueKeysWithValues: SideTraffic.allCases.map { ($0, worker.view.count(of: $0)) }),
-        ipv4Connections: worker.view.ipv4Connections,
-        ipv6Connections: worker.view.ipv6Connections, ipv4Entries: worker.view.ipv4Entries,
-        ipv6Entries: worker.view.ipv6Entries, unrecorded: worker.view.unrecorded,
-        evictions: worker.view.evictions, batchSizes: worker.counters.batchSizes,
-        turnTimes: worker.counters.turnTimes)
+      var statistics = QueueStatistics(queue: queue, worker.view)
+      for counter in QueueCounter.allCases {
+        statistics.worker[counter] = worker.counters[counter]
+      }
+      statistics.socket =
+        state.withLock { $0.port?.sockets[queue].statistics } ?? XDPStatistics()
+      statistics.batchSizes = worker.counters.batchSizes
+      statistics.turnTimes = worker.counters.turnTimes
+      return statistics
     }
   }
 

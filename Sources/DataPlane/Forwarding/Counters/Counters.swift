@@ -26,6 +26,9 @@ enum ForwarderCounter: Int {
   case sweptGeneration
   /// Steps of the sweep: one for each turn that swept, at most one a millisecond.
   case sweepSteps
+  /// So many of the `RealServerCounters` may have been written: none of a number that no adopted
+  /// snapshot had.
+  case realServerPlaces
   /// `DropReason`s follow, by raw value.
   case firstDrop
 
