@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
 import ArgumentParser
 import ControlPlane
 
@@ -13,8 +14,20 @@ struct ConfigCommand: ParsableCommand {
     var path = "/etc/martinet/martinet.yaml"
 
     func read() throws -> SiteConfiguration {
-      do {
-        return try ConfigurationFile(path: path).read()
+      try saying { file throws(ConfigurationFileError) in try file.read() }
+    }
+
+    func text() throws -> String {
+      try saying { file throws(ConfigurationFileError) in try file.text() }
+    }
+
+    private func saying<Value>(
+      _ read: (ConfigurationFile) throws(ConfigurationFileError) -> Value
+    ) throws -> Value {
+      do throws(ConfigurationFileError) {
+        return try Waiting.during("reading \(path)") { () throws(ConfigurationFileError) in
+          try read(ConfigurationFile(path: path))
+        }
       } catch {
         throw Refusal(error).said()
       }
@@ -27,10 +40,28 @@ struct ConfigCommand: ParsableCommand {
       discussion: "Exits with 65 if there is any.")
     @OptionGroup var file: File
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     func run() throws {
+      if json { return try printReport() }
       let site = try file.read()
-      let realServers = site.tables.reduce(0) { $0 + $1.realServers.count }
-      print("\(file.path) is right: services \(site.tables.count), real servers \(realServers)")
+      print(
+        "\(file.path) is right: services \(site.tables.count), "
+          + "real servers \(site.realServerCount)")
+    }
+
+    private func printReport() throws {
+      let text = try file.text()
+      var report = ConfigurationCheckReport(file: file.path)
+      do throws(ConfigurationFindings) {
+        let site = try SiteConfiguration(yaml: text)
+        (report.services, report.realServers) = (site.tables.count, site.realServerCount)
+      } catch {
+        report.findings = error.findings.map(FindingReport.init)
+      }
+      try printJSON(report)
+      guard report.findings.isEmpty else { throw Refusal.wrongContents }
     }
   }
 
@@ -39,6 +70,25 @@ struct ConfigCommand: ParsableCommand {
       abstract: "Print what the file means, defaults included.")
     @OptionGroup var file: File
 
-    func run() throws { print(try file.read().yaml, terminator: "") }
+    @Flag(help: "Print it as JSON, which a configuration file may be too.")
+    var json = false
+
+    func run() throws {
+      let site = try file.read()
+      if json { return try printJSON(site.document) }
+      print(try site.yaml, terminator: "")
+    }
+  }
+}
+
+extension SiteConfiguration {
+  fileprivate var realServerCount: Int { tables.reduce(0) { $0 + $1.realServers.count } }
+}
+
+extension FindingReport {
+  init(_ finding: ConfigurationFinding) {
+    self.init(
+      line: finding.line, path: finding.path.isEmpty ? nil : finding.path,
+      message: finding.sentence)
   }
 }

@@ -48,33 +48,35 @@ struct ConnectionsCommand: ParsableCommand {
     if let limit, limit < 1 {
       throw ValidationError("--limit \(limit) lists nothing: give 1 or more, or leave it out")
     }
-    if count && (limit != nil || from != nil || json) {
-      throw ValidationError("--count prints one number: leave out --limit, --from and --json")
+    if count && (limit != nil || from != nil) {
+      throw ValidationError("--count prints one number: leave out --limit and --from")
     }
     _ = try query()
   }
 
   func run() throws {
     let query = try query()
-    try control.ask { client throws(ControlError) in
-      defer { endProgress() }
+    let number = try control.ask(tellsTime: false) { client throws(ControlError) -> Int? in
+      defer { Waiting.end() }
       let lister = ConnectionLister(client: client, query: query)
-      if count {
-        let number = try lister.count(progress: progress)
-        endProgress()
-        print(number)
-      } else {
-        try list(lister)
-      }
+      if count { return try lister.count(progress: progress) }
+      try list(lister)
+      return nil
     }
+    guard let number else { return }
+    if json { return try printJSON(ConnectionCountReport(connections: number, next: nil)) }
+    print(number)
   }
 
   private func list(_ lister: ConnectionLister) throws(ControlError) {
     let next = try lister.list(
       as: json ? .json : .table, from: from, limit: limit,
       write: { try? FileHandle.standardOutput.write(contentsOf: Data($0)) }, progress: progress)
-    endProgress()
-    if let next { complain("there are more: go on with --from \(next)\n") }
+    Waiting.end()
+    if let next {
+      let sentence = "there are more: go on with --from \(next)\n"
+      FileHandle.standardError.write(Data(sentence.utf8))
+    }
   }
 
   private func query() throws -> ConnectionQuery {
@@ -93,19 +95,7 @@ struct ConnectionsCommand: ParsableCommand {
   }
 
   /// For one who waits at a terminal and sees no lines.
-  private var showsProgress: Bool {
-    isatty(STDERR_FILENO) == 1 && (count || isatty(STDOUT_FILENO) == 0)
-  }
-
-  private func progress(_ count: Int) {
-    if showsProgress { complain("\r\(count) connections") }
-  }
-
-  private func endProgress() {
-    if showsProgress { complain("\r\u{1b}[K") }
-  }
-
-  private func complain(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
+  private func progress(_ number: Int) {
+    if count || isatty(STDOUT_FILENO) == 0 { Waiting.show("\(number) connections") }
   }
 }

@@ -23,6 +23,9 @@ struct ImportCommand: ParsableCommand {
     @Option(help: "The interface that requests come in on.")
     var interface: String
 
+    @Flag(help: "Print both as one JSON document.")
+    var json = false
+
     func text() throws -> String {
       do {
         return try ConfigurationFile(path: path).text()
@@ -38,6 +41,10 @@ struct ImportCommand: ParsableCommand {
     ) throws {
       var site = SiteConfiguration(port: PortConfiguration(interface: interface))
       (site.tables, site.timeouts) = (tables, timeouts)
+      if json {
+        let leftOut = findings.map(FindingReport.init)
+        return try printJSON(ImportReport(configuration: try site.yaml, leftOut: leftOut))
+      }
       print(try site.yaml, terminator: "")
       for finding in findings {
         FileHandle.standardError.write(Data("\(path): \(finding)\n".utf8))

@@ -48,7 +48,8 @@ struct IpvsadmCommand: ParsableCommand {
     let program = Ipvsadm(programName: programName, client: client)
     return program.run(
       arguments, input: standardInput, write: { write($0, to: .standardOutput) },
-      complain: { write($0, to: .standardError) })
+      complain: { write($0, to: .standardError) },
+      progress: { $0 < $1 ? Waiting.show("\($0) of \($1) commands") : Waiting.end() })
   }
 
   /// What nobody takes is lost, as with ipvsadm.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
 import ArgumentParser
 import ControlPlane
 import DataPlane
@@ -22,8 +23,16 @@ struct RealServerCommand: ParsableCommand {
       })
     var vips: [IPAddress]
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     func validate() throws {
       guard !vips.isEmpty else { throw ValidationError("no VIP: give one or more addresses") }
+    }
+
+    func show(_ changes: [String]) throws {
+      if json { return try printJSON(RealServerHostReport(changes: changes)) }
+      print(changes.isEmpty ? "nothing to do" : changes.joined(separator: "\n"))
     }
   }
 
@@ -33,10 +42,8 @@ struct RealServerCommand: ParsableCommand {
     @OptionGroup var arguments: VIPs
 
     func run() throws {
-      let changes = try onThisHost { host throws(RealServerHost.Failure) in
-        try host.up(arguments.vips)
-      }
-      print(changes.isEmpty ? "nothing to do" : changes.joined(separator: "\n"))
+      try arguments.show(
+        onThisHost { host throws(RealServerHost.Failure) in try host.up(arguments.vips) })
     }
   }
 
@@ -46,10 +53,8 @@ struct RealServerCommand: ParsableCommand {
     @OptionGroup var arguments: VIPs
 
     func run() throws {
-      let changes = try onThisHost { host throws(RealServerHost.Failure) in
-        try host.down(arguments.vips)
-      }
-      print(changes.isEmpty ? "nothing to do" : changes.joined(separator: "\n"))
+      try arguments.show(
+        onThisHost { host throws(RealServerHost.Failure) in try host.down(arguments.vips) })
     }
   }
 
@@ -63,7 +68,12 @@ struct RealServerCommand: ParsableCommand {
       let findings = try onThisHost { host throws(RealServerHost.Failure) in
         try host.check(arguments.vips)
       }
-      for finding in findings {
+      if arguments.json {
+        try printJSON(
+          RealServerCheckReport(
+            findings: findings.map { .init(statement: $0.statement, mend: $0.mend) }))
+      }
+      for finding in findings where !arguments.json {
         print(finding.isRight ? "✓" : "✗", finding.statement, terminator: "")
         print(finding.mend.map { "; mend: \($0)" } ?? "")
       }

@@ -10,8 +10,10 @@ struct Refusal {
   let exitCode: ExitCode
 
   /// EX_DATAERR: a file's contents are wrong.
+  static let wrongContents = ExitCode(65)
+
   static func data(_ sentence: String) -> Refusal {
-    Refusal(sentence: sentence, exitCode: ExitCode(65))
+    Refusal(sentence: sentence, exitCode: wrongContents)
   }
 
   /// EX_NOINPUT: a file cannot be read.

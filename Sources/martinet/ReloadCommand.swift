@@ -86,9 +86,16 @@ struct ControlOption: ParsableArguments {
   }
 
   /// Says why where the director refuses or does not answer.
-  func ask<Answer>(_ question: (ControlClient) throws(ControlError) -> Answer) throws -> Answer {
+  ///
+  /// - Parameter tellsTime: whether it says meanwhile how long that takes.
+  func ask<Answer>(
+    tellsTime: Bool = true, _ question: (ControlClient) throws(ControlError) -> Answer
+  ) throws -> Answer {
     do throws(ControlError) {
-      return try question(client)
+      guard tellsTime else { return try question(client) }
+      return try Waiting.during("the director is at work") { () throws(ControlError) in
+        try question(client)
+      }
     } catch {
       throw Refusal(error).said()
     }

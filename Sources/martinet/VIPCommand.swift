@@ -33,8 +33,12 @@ struct VIPCommand: ParsableCommand {
       abstract: "Send gratuitous ARP and unsolicited neighbour advertisements for the VIPs.")
     @OptionGroup var control: ControlOption
 
+    @Flag(help: "Print the VIPs as JSON.")
+    var json = false
+
     func run() throws {
       let report = try control.ask { client throws(ControlError) in try client.announce() }
+      if json { try printJSON(report) }
       guard report.addresses.contains(where: \.isHeld) else {
         throw Refusal.unavailable(
           "nothing is announced: this director is \(report.role) and holds no VIP"

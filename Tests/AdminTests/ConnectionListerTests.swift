@@ -102,7 +102,7 @@ import Testing
       for (line, sentence) in [
         ("-t 192.168.1.149:80 -u 192.168.1.149:53", "give one service"), ("-t x", "give VIP:port"),
         ("--client 10.0.0.0/33", "is no prefix"), ("--limit 0", "give 1 or more"),
-        ("--count --json", "leave out"), ("--idle-at-least 2 --idle-at-most 1", "exchange them"),
+        ("--count --limit 1", "leave out"), ("--idle-at-least 2 --idle-at-most 1", "exchange them"),
       ] {
         let outcome = await connections(desk, line)
         #expect(outcome.exitCode == 64 && outcome.output.isEmpty)

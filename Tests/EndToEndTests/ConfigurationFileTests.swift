@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
 import Foundation
 import TestSupport
 import Testing
@@ -13,6 +14,15 @@ extension EndToEnd {
       try text.write(toFile: path, atomically: true, encoding: .utf8)
       defer { try? FileManager.default.removeItem(atPath: path) }
       return try action(path)
+    }
+
+    /// What a command prints, which exits with this code.
+    private static func json<Report: Decodable>(
+      _ type: Report.Type, _ command: [some StringProtocol], exit code: Int32 = 0
+    ) throws -> Report {
+      let (ending, output) = try Child.run(command.map { String($0) })
+      #expect(ending == .exit(code), "\(output)")
+      return try JSONDecoder().decode(type, from: Data(output.utf8))
     }
 
     private static func web(_ realServers: [String]) -> String {
@@ -91,6 +101,9 @@ extension EndToEnd {
             try Child.run([program, "config", "check", $0])
           }
           #expect(check.output.hasSuffix("is right: services 1, real servers 1\n"))
+          let whole = try Self.json(ImportReport.self, command.split(separator: " ") + ["--json"])
+          #expect(whole.configuration == file.output)
+          #expect(rest.output.hasPrefix("\(path): line \(whole.leftOut[0].line): "))
         }
       }
     }
@@ -107,6 +120,27 @@ extension EndToEnd {
           try Child.run([program, "config", "show", shown])
         }
         #expect(again.output == show.output)
+        let right = try Self.json(
+          ConfigurationCheckReport.self, [program, "config", "check", path, "--json"])
+        #expect(right == ConfigurationCheckReport(file: path, services: 1, realServers: 1))
+        // JSON is YAML: what is shown by it means the same.
+        let json = try Child.run([program, "config", "show", path, "--json"])
+        #expect(json.output.contains(#""port" : 80,"#), "\(json.output)")
+        let fromJSON = try Self.withFile(json.output) { shown in
+          try Child.run([program, "config", "show", shown])
+        }
+        #expect(fromJSON.output == show.output)
+      }
+      try Self.withFile(Self.web(["192.168.1.151, weigth: 2", "192.168.1.300"])) { path in
+        let check = try Self.json(
+          ConfigurationCheckReport.self, [program, "config", "check", path, "--json"], exit: 65)
+        #expect(check.file == path && check.services == nil)
+        #expect(check.findings.map(\.line) == [7, 7])
+        #expect(
+          check.findings.map(\.path) == [
+            "services[0].real-servers[0].weigth", "services[0].real-servers[1].address",
+          ])
+        #expect(check.findings[0].message == "is no known key: the nearest is `weight`")
       }
       let missing = try Child.run([program, "config", "check", "/nonexistent.yaml"])
       #expect(missing.ending == .exit(66))

@@ -81,6 +81,8 @@ extension EndToEnd {
 
       for (options, count) in [("", 12), (ServedLan.names, 4), ("--client fd00:10::/64", 2)] {
         #expect(try director.martinet("connections --count \(options)") == "\(count)\n")
+        let report = try director.martinet("connections --count --json \(options)")
+        #expect(report == "{\n  \"connections\" : \(count)\n}\n")
       }
       let table = try director.martinet("connections \(ServedLan.web) --client \(Self.other)")
       #expect(

@@ -67,7 +67,8 @@ extension EndToEnd {
       #expect(try waitUntil { try site.served.ask(1, ServedLan.url6) == [.body("rs1")] })
 
       _ = router.all(quietSeconds: 1.5, where: Self.isGratuitousARP)
-      try director.martinet("vip announce")
+      let announced = try director.martinet("vip announce --json")
+      #expect(announced.contains(#""role" : "master""#) && announced.contains(Lan.vip6))
       #expect(router.next(where: Self.isGratuitousARP) != nil)
       #expect(
         try director.martinet("vip list")
@@ -120,11 +121,11 @@ extension EndToEnd {
       let (script, log) = (folder + "/notify", folder + "/log")
       // The second call is slow, and must not be overtaken.
       try """
-        #!/bin/sh
-        [ "$4" = MASTER ] && sleep 0.5
-        echo "$@" $(ip -o address show dev lan0 | grep -c ' \(Lan.vip)/') >>\(log)
+      #!/bin/sh
+      [ "$4" = MASTER ] && sleep 0.5
+      echo "$@" $(ip -o address show dev lan0 | grep -c ' \(Lan.vip)/') >>\(log)
 
-        """.write(toFile: script, atomically: true, encoding: .utf8)
+      """.write(toFile: script, atomically: true, encoding: .utf8)
       #expect(chmod(script, 0o700) == 0)
       let site = try Site("announce: true\nrole: backup\nnotify: \(script) web")
       defer { try? FileManager.default.removeItem(atPath: site.path) }

@@ -28,7 +28,11 @@ public struct ControlClient: Sendable {
 
   /// Carries out commands in order; those that the director refuses do not stop the others. The
   /// workers act on them when this returns.
-  public func apply(_ commands: [Command]) throws(ControlError) -> [CommandsReport.Failure] {
+  ///
+  /// - Parameter progress: hears how many are carried out, after each request.
+  public func apply(
+    _ commands: [Command], progress: (Int) -> Void = { _ in }
+  ) throws(ControlError) -> [CommandsReport.Failure] {
     var failures: [CommandsReport.Failure] = []
     for start in stride(from: 0, to: commands.count, by: Self.commandLimit) {
       let part = Array(commands[start..<min(start + Self.commandLimit, commands.count)])
@@ -38,6 +42,7 @@ public struct ControlClient: Sendable {
       failures += report.failures.map {
         CommandsReport.Failure(index: start + $0.index, problem: $0.problem)
       }
+      progress(start + part.count)
     }
     return failures
   }

@@ -20,9 +20,10 @@ public struct Ipvsadm: Sendable {
   ///   - input: all of standard input, or nil where it is not text; called for `-R` only.
   ///   - write: takes what goes to standard output.
   ///   - complain: takes what goes to standard error.
+  ///   - progress: hears how many of how many commands of `-R` are carried out.
   public func run(
     _ arguments: [String], input: () -> String?, write: (String) -> Void,
-    complain: (String) -> Void
+    complain: (String) -> Void, progress: (Int, Int) -> Void = { _, _ in }
   ) -> Int32 {
     do {
       let parser = IpvsadmParser(programName: programName, names: names)
@@ -36,7 +37,8 @@ public struct Ipvsadm: Sendable {
       case .save(let numeric):
         write(TableText(names: numeric ? .none : names).rules(try client.table().services))
       case .restore(let clearsFirst):
-        return try restore(input(), clearsFirst: clearsFirst, complain: complain)
+        return try restore(
+          input(), clearsFirst: clearsFirst, complain: complain, progress: progress)
       case .help:
         write(HelpText.usage(programName: programName))
       case .version:
@@ -86,7 +88,8 @@ public struct Ipvsadm: Sendable {
   /// A line that is no command stops all before the first change; a command that the director
   /// refuses is named and the rest goes on, as in ipvsadm.
   private func restore(
-    _ input: String?, clearsFirst: Bool, complain: (String) -> Void
+    _ input: String?, clearsFirst: Bool, complain: (String) -> Void,
+    progress: (Int, Int) -> Void
   ) throws -> Int32 {
     guard let input else {
       throw UsageError("standard input is not text of at most \(Self.inputLimit >> 20) MiB")
@@ -96,7 +99,7 @@ public struct Ipvsadm: Sendable {
     let lines = try RestoreParser(parser: parser).parse(input)
     // In one request with the first lines: what is in the table again has not been away.
     let commands = (clearsFirst ? [Command.clear] : []) + lines.map(\.command)
-    let failures = try client.apply(commands)
+    let failures = try client.apply(commands) { progress($0, commands.count) }
     for failure in failures {
       let position = failure.index - (commands.count - lines.count)
       guard lines.indices.contains(position) else { continue }

@@ -29,11 +29,16 @@ extension SiteConfiguration {
 
   /// The same as a file, with everything that was left out.
   public var yaml: String {
-    get throws {
-      var (form, copy) = (ConfigurationForm(), self)
-      copy.visit(&form)
-      return try Yams.serialize(node: form.node)
-    }
+    get throws { try Yams.serialize(node: node) }
+  }
+
+  /// The same for JSON.
+  public var document: ConfigurationDocument { ConfigurationDocument(node) }
+
+  var node: Node {
+    var (form, copy) = (ConfigurationForm(), self)
+    copy.visit(&form)
+    return form.node
   }
 
   /// Reads or writes every field.
