@@ -10,7 +10,7 @@ extension Routes {
 
   func configuration(_ request: Request) async throws -> Response {
     let revision = await director.revision(of: .everything)
-    let text = try await file().present().yaml
+    let text = try await file().present().shown.yaml
     return Response(text, type: "application/yaml").tagged(revision)
   }
 

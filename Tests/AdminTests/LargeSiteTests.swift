@@ -88,6 +88,10 @@ import Testing
       #expect(figures.utf8.count < 2000 * Self.count)
       let changes = await timed("difference") { edited.changes(from: site) }
       #expect(changes.count == 1 && changes.first?.details == ["weight 1 -> 9"])
+      var heavier = site
+      for place in heavier.tables.indices { heavier.tables[place].realServers[0].weight = 2 }
+      let all = await timed("difference of all weights") { heavier.changes(from: site) }
+      #expect(all.count == Self.count && all.allSatisfy { $0.details == ["weight 1 -> 2"] })
       let generation = await desk.director.snapshotGeneration
       try await timed("one change") {
         try await desk.director.apply(edited)

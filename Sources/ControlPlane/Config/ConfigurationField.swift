@@ -5,6 +5,8 @@ import DataPlane
 struct ConfigurationField<Value: Sendable>: Sendable {
   /// What to give: `a number from 1 to 65535`.
   let expected: String
+  /// Whether a text that is wrong is quoted: not where somebody may have put a password.
+  var isQuoted = true
   /// nil where the text is no such value.
   let parse: @Sendable (String) -> Value?
   let text: @Sendable (Value) -> String

@@ -76,7 +76,8 @@ struct ConfigurationForm {
     guard let node = fields[name] else { return nil }
     let text = node.scalar?.string
     if let value = text.flatMap(field.parse) { return value }
-    let found = text.map { "\($0.debugDescription) is not" } ?? "is not"
+    let quoted = field.isQuoted ? text : nil
+    let found = quoted.map { "\($0.debugDescription) is not" } ?? "is not"
     complain(name, node, "\(found) \(field.expected): give one")
     return nil
   }

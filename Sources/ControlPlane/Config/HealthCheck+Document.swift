@@ -64,7 +64,7 @@ extension ConfigurationField<Port> {
 extension ConfigurationField<String> {
   /// What stands in a request unchanged: RFC 9112 §3.2.1 has no blanks in it.
   static let requestTarget = Self(
-    expected: "a path that begins with / and has no blanks",
+    expected: "a path that begins with / and has no blanks", isQuoted: false,
     parse: { $0.hasPrefix("/") && $0.isVisible ? $0 : nil }, text: { $0 })
 
   static let hostName = Self(
@@ -72,11 +72,11 @@ extension ConfigurationField<String> {
     parse: { !$0.isEmpty && $0.utf8.count <= 255 && $0.isVisible ? $0 : nil }, text: { $0 })
 
   static let path = Self(
-    expected: "an absolute path",
+    expected: "an absolute path", isQuoted: false,
     parse: { $0.hasPrefix("/") && !$0.utf8.contains(0) ? $0 : nil }, text: { $0 })
 
   static let text = Self(
-    expected: "a text of 1 to 1024 octets",
+    expected: "a text of 1 to 1024 octets", isQuoted: false,
     parse: { (1...1024).contains($0.utf8.count) ? $0 : nil }, text: { $0 })
 
   static let domainName = Self(
@@ -84,7 +84,7 @@ extension ConfigurationField<String> {
     parse: { DNSMessage.isName($0) ? $0 : nil }, text: { $0 })
 
   static let command = Self(
-    expected: "a program's absolute path, and arguments behind blanks",
+    expected: "a program's absolute path, and arguments behind blanks", isQuoted: false,
     parse: { $0.hasPrefix("/") && $0.utf8.count <= 4096 && !$0.utf8.contains(0) ? $0 : nil },
     text: { $0 })
 }
@@ -122,7 +122,7 @@ extension ConfigurationField<DNSQuestion.RecordType> {
 extension ConfigurationField<[UInt8]> {
   /// Text as it is, or hexadecimal digits where it could not be told from them.
   static let octets = Self(
-    expected: "a text of at most 1400 octets, or hex: and pairs of digits",
+    expected: "a text of at most 1400 octets, or hex: and pairs of digits", isQuoted: false,
     parse: { text in
       let octets = text.hasPrefix("hex:") ? octets(inHex: text.dropFirst(4)) : Array(text.utf8)
       return octets.flatMap { $0.count <= 1400 ? $0 : nil }

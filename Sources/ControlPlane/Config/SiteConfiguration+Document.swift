@@ -122,7 +122,7 @@ extension SiteConfiguration.ServiceTable {
       realServers: [])
   }
 
-  fileprivate mutating func visit(_ form: inout ConfigurationForm) {
+  mutating func visit(_ form: inout ConfigurationForm) {
     let protocolBefore = service.key.ipProtocol
     var mark = service.key.mark
     form.field("mark", .mark, &mark)
@@ -159,12 +159,9 @@ extension SiteConfiguration.ServiceTable {
     let new = RealServerConfiguration(address: key.address, port: key.port)
     var (ownChecks, checks) = (health.ownChecks, health.checks)
     form.list("real-servers", &realServers, new: new) { form, realServer in
-      form.required("address", .address, &realServer.address)
-      if key.mark != nil { form.field("port", .port, &realServer.port) }
-      form.field("weight", .number(0...RealServerConfiguration.largestWeight), &realServer.weight)
-      form.field("upper-threshold", .number(0...UInt32.max), &realServer.upperThreshold)
-      form.field("lower-threshold", .number(0...UInt32.max), &realServer.lowerThreshold)
-      ownChecks[realServer.address].visit(&form, of: key, askingPort: realServer.port)
+      var own = ownChecks[realServer.address]
+      realServer.visit(&form, of: key, &own)
+      ownChecks[realServer.address] = own
       let port = realServer.port
       form.check { () throws(HealthCheckError) in
         for check in checks { try check.validate(port) }
@@ -176,6 +173,20 @@ extension SiteConfiguration.ServiceTable {
         "\(realServer.address) is in this service twice: keep one")
     }
     health.ownChecks = ownChecks
+  }
+}
+
+extension RealServerConfiguration {
+  /// - Parameter checks: what it alone is asked.
+  mutating func visit(
+    _ form: inout ConfigurationForm, of key: VirtualServiceKey, _ checks: inout [HealthCheck]?
+  ) {
+    form.required("address", .address, &address)
+    if key.mark != nil { form.field("port", .port, &port) }
+    form.field("weight", .number(0...Self.largestWeight), &weight)
+    form.field("upper-threshold", .number(0...UInt32.max), &upperThreshold)
+    form.field("lower-threshold", .number(0...UInt32.max), &lowerThreshold)
+    checks.visit(&form, of: key, askingPort: port)
   }
 }
 

@@ -36,63 +36,127 @@ public struct SiteChange: Hashable, Sendable {
 extension SiteConfiguration {
   /// What becomes of the tables and timeouts of `old` if this takes their place, in the order of
   /// names.
+  ///
+  /// Values are compared; the words of the file are found only for what differs, so that a large
+  /// file costs what is changed in it.
   func changes(from old: SiteConfiguration) -> [SiteChange] {
-    let known = Set(old.tables)
-    let same = Set(tables.filter(known.contains).map(\.service.key))
-    let (before, after) = (old.without(same).objects, without(same).objects)
-    return Set(before.keys).union(after.keys).sorted { "\($0)" < "\($1)" }.compactMap { object in
-      switch (before[object], after[object]) {
-      case (nil, _?): return SiteChange(object: object, action: .add, details: [])
-      case (_?, nil): return SiteChange(object: object, action: .remove, details: [])
-      case (let old?, let new?) where old != new:
-        return SiteChange(
-          object: object, action: .change, details: Self.differences(from: old, to: new))
-      default: return nil
+    var changes = changesOfRest(from: old)
+    let (before, after) = (old.tablesByKey, tablesByKey)
+    for (key, table) in before where after[key] == nil {
+      changes += table.objects.map { SiteChange(object: $0, action: .remove, details: []) }
+    }
+    for (key, table) in after {
+      if let former = before[key] {
+        if former != table { changes += table.changes(from: former) }
+      } else {
+        changes += table.objects.map { SiteChange(object: $0, action: .add, details: []) }
+      }
+    }
+    return changes.map { (name: "\($0.object)", change: $0) }.sorted { $0.name < $1.name }
+      .map(\.change)
+  }
+
+  private var tablesByKey: [VirtualServiceKey: ServiceTable] {
+    Dictionary(tables.map { ($0.service.key, $0) }, uniquingKeysWith: { $1 })
+  }
+
+  /// All but the services.
+  private func changesOfRest(from old: SiteConfiguration) -> [SiteChange] {
+    let (before, after) = (old.rest, rest)
+    return Set(before.keys).union(after.keys).compactMap { object in
+      SiteChange(object, from: before[object], to: after[object]) { fields in
+        var shown = fields
+        shown["notify"] = fields["notify"]?.shownCommand
+        return shown
       }
     }
   }
 
-  /// All but these services.
-  private func without(_ keys: Set<VirtualServiceKey>) -> SiteConfiguration {
+  /// The file's fields of all but the services, defaults included.
+  private var rest: [SiteObject: [String: String]] {
     var site = self
-    site.tables.removeAll { keys.contains($0.service.key) }
-    return site
-  }
-
-  private static func differences(
-    from old: [String: String], to new: [String: String]
-  ) -> [String] {
-    Set(old.keys).union(new.keys).sorted().filter { old[$0] != new[$0] }.map { field in
-      "\(field) \(old[field] ?? "none") -> \(new[field] ?? "none")"
-    }
-  }
-
-  /// The file's fields of every object, defaults included.
-  private var objects: [SiteObject: [String: String]] {
-    var form = ConfigurationForm()
-    var copy = self
-    copy.visit(&form)
+    site.tables = []
     var objects: [SiteObject: [String: String]] = [.director: [:]]
-    for (name, node) in form.node.mapping ?? [:] {
+    for (name, node) in site.node.mapping ?? [:] {
       switch name.string {
       case "timeouts"?: objects[.timeouts] = node.scalars()
-      case "services"?, "marks"?: break
+      case "marks"?:
+        for (table, node) in zip(marks, node.sequence ?? []) {
+          objects[.mark(table.mark)] = node.scalars()
+        }
       case let name?: objects[.director]!.merge(node.scalars(under: name)) { $1 }
       case nil: break
       }
     }
-    for (table, node) in zip(marks, form.node["marks"]?.sequence ?? []) {
-      objects[.mark(table.mark)] = node.scalars()
-    }
-    let nodes = form.node["services"]?.sequence ?? []
-    for (table, node) in zip(tables, nodes) {
-      let key = table.service.key
-      for (realServer, node) in zip(table.realServers, node["real-servers"]?.sequence ?? []) {
-        objects[.realServer(realServer.address, key)] = node.scalars()
-      }
-      objects[.service(key)] = node.scalars().filter { !$0.key.hasPrefix("real-servers[") }
-    }
     return objects
+  }
+}
+
+extension SiteConfiguration.ServiceTable {
+  /// A real server with what it alone is asked.
+  private struct Member: Equatable {
+    var realServer: RealServerConfiguration
+    var checks: [HealthCheck]?
+
+    func scalars(of key: VirtualServiceKey) -> [String: String] {
+      var (form, realServer, checks) = (ConfigurationForm(), realServer, checks?.shown)
+      realServer.visit(&form, of: key, &checks)
+      return form.node.scalars()
+    }
+  }
+
+  private var members: [IPAddress: Member] {
+    Dictionary(
+      realServers.map {
+        ($0.address, Member(realServer: $0, checks: health.ownChecks[$0.address]))
+      }, uniquingKeysWith: { $1 })
+  }
+
+  /// What the service has beside its real servers.
+  private var head: Self {
+    var head = self
+    (head.realServers, head.health.ownChecks) = ([], [:])
+    return head
+  }
+
+  fileprivate var objects: [SiteObject] {
+    let key = service.key
+    return [.service(key)] + members.keys.map { .realServer($0, key) }
+  }
+
+  fileprivate func changes(from old: Self) -> [SiteChange] {
+    let key = service.key
+    let (before, after) = (old.members, members)
+    let ofMembers = Set(before.keys).union(after.keys).compactMap { address in
+      SiteChange(
+        .realServer(address, key), from: before[address], to: after[address]
+      ) { $0.scalars(of: key) }
+    }
+    let ofService = SiteChange(.service(key), from: old.head, to: head) { head in
+      var (form, head) = (ConfigurationForm(), head.shown)
+      head.visit(&form)
+      return form.node.scalars()
+    }
+    return ofMembers + [ofService].compactMap { $0 }
+  }
+}
+
+extension SiteChange {
+  /// nil where both are the same.
+  ///
+  /// - Parameter fields: the file's, by their paths.
+  fileprivate init?<Value: Equatable>(
+    _ object: SiteObject, from old: Value?, to new: Value?,
+    fields: (Value) -> [String: String]
+  ) {
+    guard old != new else { return nil }
+    self.object = object
+    (action, details) = (old == nil ? .add : .remove, [])
+    guard let old = old.map(fields), let new = new.map(fields) else { return }
+    action = .change
+    details = Set(old.keys).union(new.keys).sorted().filter { old[$0] != new[$0] }.map { field in
+      "\(field) \(old[field] ?? "none") -> \(new[field] ?? "none")"
+    }
   }
 }
 

@@ -76,6 +76,7 @@ extension Director {
   /// Live connections of the real servers that `changes` remove.
   func connections(of changes: [SiteChange]) -> UInt64 {
     let removed = Set(changes.filter { $0.action == .remove }.map(\.object))
+    guard !removed.isEmpty else { return 0 }
     return serviceStatuses().reduce(0) { sum, service in
       let key = service.configuration.key
       return sum

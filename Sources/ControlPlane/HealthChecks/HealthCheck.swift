@@ -122,7 +122,8 @@ public struct CheckInstance: Hashable, Sendable {
 
 extension CheckInstance: CustomStringConvertible {
   /// `tcp 192.0.2.1:80`, `http 192.0.2.1:80/health`, `ping 192.0.2.1`; of a VIP
-  /// `tcp 192.0.2.9:80 at 192.0.2.1`
+  /// `tcp 192.0.2.9:80 at 192.0.2.1`; of a command its name, `command 192.0.2.1 check #1f3a`, and
+  /// of what may be a secret the digest only
   public var description: String {
     guard let vip else { return description(asking: address) }
     return "\(description(asking: vip)) at \(address)"
@@ -130,12 +131,15 @@ extension CheckInstance: CustomStringConvertible {
 
   private func description(asking address: IPAddress) -> String {
     let place = "\(kind.word) \(address.inURL):\(port.rawValue)"
-    switch kind {
+    switch kind.shown {
     case .tcp, .udp: return place
     case .http(let question), .https(let question, _): return place + question.path
     case .dns(let question): return "\(place) \(question.name) \(question.type)"
     case .ping: return "ping \(address)"
-    case .command(let command): return "command \(address) \(command)"
+    case .command(let command):
+      let words = command.split(separator: " ", maxSplits: 1)
+      let name = words.first?.split(separator: "/").last ?? ""
+      return "command \(address) " + ([name] + words.dropFirst()).joined(separator: " ")
     }
   }
 }

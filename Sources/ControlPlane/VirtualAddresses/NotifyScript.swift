@@ -75,6 +75,7 @@ struct NotifyScript: Sendable {
 
   private func complain(_ state: State, _ what: String) {
     logger.warning(
-      "notify script: \(what)", metadata: ["command": "\(command)", "state": "\(state.rawValue)"])
+      "notify script: \(what)",
+      metadata: ["command": "\(command.shownCommand)", "state": "\(state.rawValue)"])
   }
 }
