@@ -7,7 +7,9 @@ import Logging
 ///
 /// A check has one probe at a time and one deadline: its next beginning, or the probe's end.
 struct CheckCore {
-  private struct Entry {
+  /// A class, so that a step of one check neither copies it nor looks for it again.
+  private final class Entry {
+    let place: Int
     var status: CheckStatus
     var state: CheckState
     let makeProbe: (UInt64) -> any Probe
@@ -18,6 +20,19 @@ struct CheckCore {
     var changed: Duration
     /// Tells a descriptor's report from one that it was closed before.
     var turn: UInt32 = 0
+    let schedule: CheckSchedule
+
+    init(
+      _ instance: CheckInstance, number: UInt64, place: Int, now: Duration,
+      makeProbe: @escaping (UInt64) -> any Probe
+    ) {
+      (self.place, self.makeProbe, schedule) = (place, makeProbe, instance.schedule)
+      state = CheckState(schedule)
+      status = CheckStatus(instance: instance, number: number, isUp: state.isUp)
+      (begun, changed) = (now, now)
+    }
+
+    var token: UInt64 { UInt64(turn & 0x7fff_ffff) << 32 | UInt64(place) }
   }
 
   private let logger: Logger
@@ -64,18 +79,16 @@ struct CheckCore {
 
   private mutating func add(_ instance: CheckInstance, now: Duration, beginning: Duration) {
     lastNumber += 1
-    let state = CheckState(instance.schedule)
-    let entry = Entry(
-      status: CheckStatus(instance: instance, number: lastNumber, isUp: state.isUp), state: state,
-      makeProbe: probes(instance), begun: now, changed: now)
     let place = free.popLast() ?? entries.count
+    let entry = Entry(
+      instance, number: lastNumber, place: place, now: now, makeProbe: probes(instance))
     if place == entries.count { entries.append(entry) } else { entries[place] = entry }
     places[instance] = place
     deadlines.set(beginning, of: place)
   }
 
   private mutating func remove(_ instance: CheckInstance, at place: Int) {
-    end(place)
+    end(entries[place]!)
     entries[place] = nil
     places[instance] = nil
     free.append(place)
@@ -96,11 +109,11 @@ struct CheckCore {
   /// Begins and gives up what is due.
   mutating func advance(now: Duration) {
     while let first = deadlines.first, first.time <= now {
-      let place = first.number
-      if entries[place]!.probe == nil {
-        begin(place, now: now)
+      let entry = entries[first.number]!
+      if entry.probe == nil {
+        begin(entry, now: now)
       } else {
-        giveUp(place, now: now)
+        giveUp(entry, now: now)
       }
     }
   }
@@ -110,70 +123,63 @@ struct CheckCore {
     _ token: UInt64, _ readiness: Readiness = Readiness(), now: Duration
   ) {
     let place = Int(token & 0xffff_ffff)
-    guard place < entries.count, let probe = entries[place]?.probe,
-      token == self.token(of: place)
+    guard place < entries.count, let entry = entries[place], let probe = entry.probe,
+      token == entry.token
     else { return }
-    take(probe.proceed(readiness), of: place, now: now)
+    take(probe.proceed(readiness), of: entry, now: now)
   }
 
-  private mutating func giveUp(_ place: Int, now: Duration) {
-    let limit = Double(entries[place]!.status.instance.schedule.timeoutMilliseconds) / 1000
-    let isSuccess = entries[place]!.probe?.silenceIsSuccess ?? false
-    finish(place, isSuccess ? .success : .failure("no answer within \(limit) s"), now: now)
+  private mutating func giveUp(_ entry: Entry, now: Duration) {
+    let limit = Double(entry.schedule.timeoutMilliseconds) / 1000
+    let isSuccess = entry.probe?.silenceIsSuccess ?? false
+    finish(entry, isSuccess ? .success : .failure("no answer within \(limit) s"), now: now)
   }
 
-  private mutating func begin(_ place: Int, now: Duration) {
-    entries[place]!.turn &+= 1
-    let probe = entries[place]!.makeProbe(token(of: place))
-    entries[place]!.probe = probe
-    entries[place]!.begun = now
+  private mutating func begin(_ entry: Entry, now: Duration) {
+    entry.turn &+= 1
+    let probe = entry.makeProbe(entry.token)
+    entry.probe = probe
+    entry.begun = now
     underWay += 1
-    let timeout = entries[place]!.status.instance.schedule.timeoutMilliseconds
-    deadlines.set(now + .milliseconds(timeout), of: place)
-    take(probe.begin(), of: place, now: now)
+    deadlines.set(now + .milliseconds(entry.schedule.timeoutMilliseconds), of: entry.place)
+    take(probe.begin(), of: entry, now: now)
   }
 
-  private mutating func take(_ step: ProbeStep, of place: Int, now: Duration) {
-    if case .finished(let result) = step { finish(place, result, now: now) }
+  private mutating func take(_ step: ProbeStep, of entry: Entry, now: Duration) {
+    if case .finished(let result) = step { finish(entry, result, now: now) }
   }
 
-  private func token(of place: Int) -> UInt64 {
-    UInt64(entries[place]!.turn & 0x7fff_ffff) << 32 | UInt64(place)
-  }
-
-  private mutating func end(_ place: Int) {
-    guard let probe = entries[place]!.probe else { return }
+  private mutating func end(_ entry: Entry) {
+    guard let probe = entry.probe else { return }
     probe.end()
-    entries[place]!.probe = nil
+    entry.probe = nil
     underWay -= 1
   }
 
-  private mutating func finish(_ place: Int, _ result: CheckResult, now: Duration) {
-    end(place)
-    let (schedule, begun) = (entries[place]!.status.instance.schedule, entries[place]!.begun)
-    let seconds = (now - begun) / .seconds(1)
+  private mutating func finish(_ entry: Entry, _ result: CheckResult, now: Duration) {
+    end(entry)
+    let next = max(now, entry.begun + interval(entry.schedule))
+    deadlines.set(next, of: entry.place)
     switch result {
     case .success:
-      entries[place]!.status.successes += 1
-      entries[place]!.status.lastFailure = nil
+      entry.status.successes += 1
+      entry.status.lastFailure = nil
     case .failure(let reason):
-      entries[place]!.status.failures += 1
-      entries[place]!.status.lastFailure = reason
+      entry.status.failures += 1
+      entry.status.lastFailure = reason
     case .none(let reason):
-      entries[place]!.status.lastFailure = reason
+      entry.status.lastFailure = reason
       logger.warning(
         "check could not be made",
-        metadata: ["check": "\(entries[place]!.status.instance)", "cause": "\(reason)"])
+        metadata: ["check": "\(entry.status.instance)", "cause": "\(reason)"])
+      return
     }
-    if case .none = result {
-    } else {
-      entries[place]!.status.lastSeconds = seconds
-      entries[place]!.status.totalSeconds += seconds
-      if entries[place]!.state.take(isSuccess: result == .success, schedule) {
-        change(place, now: now)
-      }
+    let seconds = (now - entry.begun) / .seconds(1)
+    entry.status.lastSeconds = seconds
+    entry.status.totalSeconds += seconds
+    if entry.state.take(isSuccess: result == .success, entry.schedule) {
+      change(entry, now: now)
     }
-    deadlines.set(max(now, begun + interval(schedule)), of: place)
   }
 
   private mutating func interval(_ schedule: CheckSchedule) -> Duration {
@@ -184,15 +190,13 @@ struct CheckCore {
     return .microseconds(whole - part + drawn)
   }
 
-  private mutating func change(_ place: Int, now: Duration) {
-    let isUp = entries[place]!.state.isUp
-    entries[place]!.status.isUp = isUp
-    entries[place]!.status.changes += 1
-    entries[place]!.changed = now
+  private mutating func change(_ entry: Entry, now: Duration) {
+    entry.status.isUp = entry.state.isUp
+    entry.status.changes += 1
+    entry.changed = now
     hasChanges = true
-    let status = entries[place]!.status
-    var metadata: Logger.Metadata = ["check": "\(status.instance)"]
-    if let reason = status.lastFailure { metadata["cause"] = "\(reason)" }
-    logger.notice(isUp ? "check is up" : "check is down", metadata: metadata)
+    var metadata: Logger.Metadata = ["check": "\(entry.status.instance)"]
+    if let reason = entry.status.lastFailure { metadata["cause"] = "\(reason)" }
+    logger.notice(entry.status.isUp ? "check is up" : "check is down", metadata: metadata)
   }
 }

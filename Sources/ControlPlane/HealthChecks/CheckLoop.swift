@@ -100,8 +100,8 @@ public final class CheckLoop: CheckSource {
       let now = monotonicTime()
       let (wait, isGathering, isStopped, hasChanges) = state.withLock { state in
         for report in reports where report.token != Poller.wakeToken {
-          if report.token == Poller.linkToken {
-            for token in state.maker.link.receive() { state.core.proceed(token, now: now) }
+          if let answered = state.maker.answered(reportedAs: report.token) {
+            for token in answered { state.core.proceed(token, now: now) }
           } else if let token = state.maker.sockets.token(reportedAs: report.token) {
             state.core.proceed(token, report.readiness, now: now)
           }

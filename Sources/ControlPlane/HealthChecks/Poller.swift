@@ -23,6 +23,8 @@ final class Poller: Sendable {
   static let wakeToken = UInt64.max
   /// What the link's sockets are told by, which many probes share.
   static let linkToken = UInt64.max - 1
+  /// What the sockets of pings are told by, which many probes share too.
+  static let echoToken = UInt64.max - 2
   /// How many reports are taken at once.
   private static let reportLimit = 64
   /// Whoever asks many wants the answers of some time by one wakeup, not one by one. In C, a

@@ -27,14 +27,9 @@ final class PacketSocket {
     interface: Int32, receiving etherType: EtherType, _ filter: [sock_filter]
   ) throws(SystemFailure) {
     try self.init(interface: interface)
-    var filter = filter
-    let status = filter.withUnsafeMutableBufferPointer { code in
-      var program = sock_fprog(len: UInt16(code.count), filter: code.baseAddress)
-      return setsockopt(
-        descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program,
-        socklen_t(MemoryLayout<sock_fprog>.size))
+    guard filter.attach(to: descriptor) == 0 else {
+      throw SystemFailure(action: "filter a packet socket")
     }
-    guard status == 0 else { throw SystemFailure(action: "filter a packet socket") }
     guard withAddress(etherType, nil, { bind(descriptor, $0, $1) }) == 0 else {
       throw SystemFailure(action: "bind a packet socket")
     }
@@ -70,6 +65,18 @@ final class PacketSocket {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         body($0, socklen_t(MemoryLayout<sockaddr_ll>.size))
       }
+    }
+  }
+}
+
+extension [sock_filter] {
+  /// Lets a socket receive only what this says; 0, or the errno.
+  func attach(to descriptor: Int32) -> Int32 {
+    var code = self
+    return code.withUnsafeMutableBufferPointer { code in
+      var program = sock_fprog(len: UInt16(code.count), filter: code.baseAddress)
+      let size = socklen_t(MemoryLayout<sock_fprog>.size)
+      return setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, size) == 0 ? 0 : errno
     }
   }
 }

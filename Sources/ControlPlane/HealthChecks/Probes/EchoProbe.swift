@@ -1,52 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
-import Glibc
 
-/// One ICMP echo over a raw socket that is connected to the real server, so that the kernel hands
-/// it that one's replies only.
+/// One ICMP echo.
 final class EchoProbe: Probe {
   private let address: IPAddress
-  private let echo: EchoMessage
-  private let sockets: ProbeSockets
+  private let sockets: EchoSockets
   private let token: UInt64
-  private var socket: ProbeSocket?
+  private var sequence: UInt16?
 
-  init(_ address: IPAddress, _ echo: EchoMessage, _ sockets: ProbeSockets, token: UInt64) {
+  init(_ address: IPAddress, _ sockets: EchoSockets, token: UInt64) {
     self.address = address
-    self.echo = echo
     self.sockets = sockets
     self.token = token
   }
 
   func begin() -> ProbeStep {
-    guard let socket = sockets.take(.echo, to: address, for: token) else {
-      return .finished(CheckResult(errno: errno, "socket"))
+    guard let sequence = sockets.take(address, for: token) else {
+      return .finished(.none("all sequence numbers of pings are in use"))
     }
-    self.socket = socket
-    let code = socket.connect(to: address, Port(0))
-    guard code == 0 else { return .finished(CheckResult(errno: code, "connect")) }
-    let request = echo.request(isIPv6: address.isVersion6)
-    guard send(socket.descriptor, request, request.count, Int32(MSG_NOSIGNAL)) >= 0 else {
-      return .finished(CheckResult(errno: errno, "send"))
-    }
-    return .waiting
+    self.sequence = sequence
+    let code = sockets.ask(sequence)
+    return code == 0 ? .waiting : .finished(CheckResult(errno: code, "send"))
   }
 
-  func proceed(_ readiness: Readiness) -> ProbeStep {
-    guard let socket else { return .finished(.none("no socket")) }
-    let (echo, isIPv6) = (echo, address.isVersion6)
-    return socket.receive(limit: 512) { packet in
-      // IPv4 raw sockets have the IP header too (raw(7)).
-      let header = isIPv6 || packet.isEmpty ? 0 : Int(packet[0] & 15) * 4
-      guard header <= packet.count else { return nil }
-      let message = UnsafeRawBufferPointer(rebasing: packet[header...])
-      return echo.isAnswered(by: message, isIPv6: isIPv6) ? .success : nil
-    }
-  }
+  /// It is told of its reply alone.
+  func proceed(_ readiness: Readiness) -> ProbeStep { .finished(.success) }
 
   func end() {
-    if let socket { sockets.giveBack(socket) }
-    socket = nil
+    if let sequence { sockets.release(sequence) }
+    sequence = nil
   }
 }
 
@@ -73,15 +55,6 @@ struct EchoMessage: Hashable {
     let request = request(isIPv6: isIPv6)
     return message.count >= request.count && message[0] == (isIPv6 ? 129 : 0) && message[1] == 0
       && message[4..<request.count].elementsEqual(request[4...])
-  }
-}
-
-extension EchoMessage {
-  init(using random: inout some RandomNumberGenerator) {
-    let numbers = random.next()
-    identifier = UInt16(truncatingIfNeeded: numbers)
-    sequence = UInt16(truncatingIfNeeded: numbers >> 16)
-    nonce = random.next()
   }
 }
 

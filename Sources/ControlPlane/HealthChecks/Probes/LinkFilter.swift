@@ -11,12 +11,11 @@ enum LinkFilter {
     // A is the protocol, M[0] keeps it.
     sock_filter(code: UInt16(BPF_ST), jt: 0, jf: 0, k: 0),
     load(word: 6), jump(UInt16(BPF_JSET), 0x3fff, else: 1), refuse,
-    // X is the header's length.
-    sock_filter(code: UInt16(BPF_LDX | BPF_B | BPF_MSH), jt: 0, jf: 0, k: 0),
+    headerLengthToX,
     sock_filter(code: UInt16(BPF_LD | BPF_MEM), jt: 0, jf: 0, k: 0),
     skip(ifEqual: icmp, 2),
     load(wordBehindX: 2), sock_filter(code: UInt16(BPF_JMP | BPF_JA), jt: 0, jf: 0, k: 4),
-    sock_filter(code: UInt16(BPF_LD | BPF_B | BPF_IND), jt: 0, jf: 0, k: 0),
+    loadOctetAtX,
     skip(ifEqual: 0, 1), refuse,
     load(wordBehindX: 4),
     jump(UInt16(BPF_JGE), UInt32(LinkSockets.ports.lowerBound.rawValue), else: 1), accept, refuse,
@@ -36,28 +35,57 @@ enum LinkFilter {
   private static let icmp = UInt32(IPProtocol.icmp.rawValue)
   private static let icmpv6 = UInt32(IPProtocol.icmpv6.rawValue)
 
-  private static let refuse = sock_filter(code: UInt16(BPF_RET), jt: 0, jf: 0, k: 0)
-  private static let accept = sock_filter(code: UInt16(BPF_RET), jt: 0, jf: 0, k: .max)
+  fileprivate static let refuse = sock_filter(code: UInt16(BPF_RET), jt: 0, jf: 0, k: 0)
+  fileprivate static let accept = sock_filter(code: UInt16(BPF_RET), jt: 0, jf: 0, k: .max)
 
-  private static func load(octet offset: UInt32) -> sock_filter {
+  /// Of an IPv4 header where the packet begins.
+  fileprivate static let headerLengthToX = sock_filter(
+    code: UInt16(BPF_LDX | BPF_B | BPF_MSH), jt: 0, jf: 0, k: 0)
+  fileprivate static let loadOctetAtX = sock_filter(
+    code: UInt16(BPF_LD | BPF_B | BPF_IND), jt: 0, jf: 0, k: 0)
+
+  fileprivate static func load(octet offset: UInt32) -> sock_filter {
     sock_filter(code: UInt16(BPF_LD | BPF_B | BPF_ABS), jt: 0, jf: 0, k: offset)
   }
 
-  private static func load(word offset: UInt32) -> sock_filter {
+  fileprivate static func load(word offset: UInt32) -> sock_filter {
     sock_filter(code: UInt16(BPF_LD | BPF_H | BPF_ABS), jt: 0, jf: 0, k: offset)
   }
 
-  private static func load(wordBehindX offset: UInt32) -> sock_filter {
+  fileprivate static func load(wordBehindX offset: UInt32) -> sock_filter {
     sock_filter(code: UInt16(BPF_LD | BPF_H | BPF_IND), jt: 0, jf: 0, k: offset)
   }
 
   /// Goes on with the next, or passes over `count` where it does not hold.
-  private static func jump(_ test: UInt16, _ value: UInt32, else count: UInt8) -> sock_filter {
+  fileprivate static func jump(_ test: UInt16, _ value: UInt32, else count: UInt8) -> sock_filter {
     sock_filter(code: UInt16(BPF_JMP) | test, jt: 0, jf: count, k: value)
   }
 
   /// Passes over `count` where A is `value`.
   private static func skip(ifEqual value: UInt32, _ count: UInt8) -> sock_filter {
     sock_filter(code: UInt16(BPF_JMP | BPF_JEQ), jt: count, jf: 0, k: value)
+  }
+}
+
+/// What the kernel hands to `EchoSockets`: echo replies (RFC 792, RFC 4443 §4.2) with this
+/// identifier. A raw socket's packet begins with the IPv4 header, or behind the IPv6 header.
+enum EchoFilter {
+  static func ipv4(_ identifier: UInt16) -> [sock_filter] {
+    [
+      LinkFilter.headerLengthToX,
+      LinkFilter.loadOctetAtX, LinkFilter.jump(UInt16(BPF_JEQ), 0, else: 3),
+      LinkFilter.load(wordBehindX: 4),
+      LinkFilter.jump(UInt16(BPF_JEQ), UInt32(identifier), else: 1), LinkFilter.accept,
+      LinkFilter.refuse,
+    ]
+  }
+
+  static func ipv6(_ identifier: UInt16) -> [sock_filter] {
+    [
+      LinkFilter.load(octet: 0), LinkFilter.jump(UInt16(BPF_JEQ), 129, else: 3),
+      LinkFilter.load(word: 4),
+      LinkFilter.jump(UInt16(BPF_JEQ), UInt32(identifier), else: 1), LinkFilter.accept,
+      LinkFilter.refuse,
+    ]
   }
 }

@@ -8,11 +8,23 @@ final class ProbeMaker {
   private var random = RandomStock()
   let sockets: ProbeSockets
   let link: LinkSockets
+  private let echoes: EchoSockets
 
   init(interface: Int32, poller: Poller) {
     self.poller = poller
     sockets = ProbeSockets(poller: poller)
     link = LinkSockets(interface: interface, poller: poller)
+    echoes = EchoSockets(poller: poller)
+  }
+
+  /// Whom that is for which has come to sockets that many probes share; nil where the token is none
+  /// of theirs.
+  func answered(reportedAs token: UInt64) -> [UInt64]? {
+    switch token {
+    case Poller.linkToken: link.receive()
+    case Poller.echoToken: echoes.receive()
+    default: nil
+    }
   }
 
   /// Makes a check's probes, one for each time of asking, given the token that what comes of it is
@@ -58,9 +70,7 @@ final class ProbeMaker {
           address, port, message.query, sockets, token: token, judge: message.judge)
       }
     case .ping:
-      return { [self] token in
-        EchoProbe(address, EchoMessage(using: &random), sockets, token: token)
-      }
+      return { [echoes] token in EchoProbe(address, echoes, token: token) }
     case .command(let command):
       return { [graveyard, poller] token in
         CommandProbe(command, address, port, graveyard, poller, token: token)

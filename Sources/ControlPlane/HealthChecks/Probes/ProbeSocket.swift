@@ -9,8 +9,6 @@ final class ProbeSocket {
     case stream
     /// UDP.
     case datagram
-    /// ICMP, echo replies only.
-    case echo
   }
 
   let kind: Kind
@@ -21,17 +19,11 @@ final class ProbeSocket {
 
   /// nil with errno set where there is none to be had.
   init?(_ kind: Kind, isVersion6: Bool, number: UInt64) {
-    let (type, ipProtocol): (__socket_type, Int32) =
-      switch kind {
-      case .stream: (SOCK_STREAM, 0)
-      case .datagram: (SOCK_DGRAM, 0)
-      case .echo: (SOCK_RAW, Int32((isVersion6 ? IPProtocol.icmpv6 : .icmp).rawValue))
-      }
+    let type = kind == .stream ? SOCK_STREAM : SOCK_DGRAM
     (self.kind, self.isVersion6, self.number) = (kind, isVersion6, number)
     let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-    descriptor = socket(isVersion6 ? AF_INET6 : AF_INET, Int32(type.rawValue) | flags, ipProtocol)
+    descriptor = socket(isVersion6 ? AF_INET6 : AF_INET, Int32(type.rawValue) | flags, 0)
     guard descriptor >= 0 else { return nil }
-    if kind == .echo { receiveOnlyEchoReplies() }
   }
 
   deinit {
@@ -47,12 +39,22 @@ final class ProbeSocket {
   }
 
   /// Resets a stream's connection (connect(2), `AF_UNSPEC`): no port of this host waits in
-  /// TIME_WAIT, the real server keeps nothing, and the socket is as it was made. Returns whether it
-  /// is.
+  /// TIME_WAIT, the real server keeps nothing. A datagram socket has no port then, and what came to
+  /// it is thrown away. Returns whether the socket is as it was made.
   @discardableResult func disconnect() -> Bool {
     var nobody = sockaddr()
     nobody.sa_family = sa_family_t(AF_UNSPEC)
-    return Glibc.connect(descriptor, &nobody, socklen_t(MemoryLayout<sockaddr>.size)) == 0
+    guard Glibc.connect(descriptor, &nobody, socklen_t(MemoryLayout<sockaddr>.size)) == 0 else {
+      return false
+    }
+    return kind == .stream || isDrained()
+  }
+
+  /// Whether nothing is left to receive; more than a few are not waited for.
+  private func isDrained() -> Bool {
+    var octet: UInt8 = 0
+    for _ in 0..<16 where recv(descriptor, &octet, 1, 0) < 0 && errno == EAGAIN { return true }
+    return false
   }
 
   /// Until a datagram means something to `judge`: the next step. Longer ones are cut off.
@@ -71,20 +73,6 @@ final class ProbeSocket {
         }
       }
       return .waiting
-    }
-  }
-
-  /// Of a raw ICMP socket: `ICMP_FILTER` of raw(7), `ICMP6_FILTER` of RFC 3542 §3.2. A set bit
-  /// keeps a type out.
-  private func receiveOnlyEchoReplies() {
-    if isVersion6 {
-      var filter = [UInt32](repeating: .max, count: 8)
-      filter[129 / 32] &= ~(1 << (129 % 32))
-      setsockopt(descriptor, Int32(IPPROTO_ICMPV6), 1, &filter, 32)
-    } else {
-      var filter: UInt32 = ~1
-      let solRaw: Int32 = 255
-      setsockopt(descriptor, solRaw, 1, &filter, 4)
     }
   }
 

@@ -5,14 +5,14 @@ import Glibc
 /// The kernel's sockets that probes ask by, each registered with the poller once, under a number of
 /// its own, and who has them.
 ///
-/// TCP sockets that are connected to nobody are kept: what one probe is through with serves
-/// another. That spares a check to make, register and close one, half of its system calls.
+/// Sockets that are connected to nobody are kept: what one probe is through with serves another.
+/// That spares a check to make, register and close one, half of its system calls.
 final class ProbeSockets {
-  /// Of each IP version; more are closed.
+  /// Of each kind and IP version; more are closed.
   private static let limit = 64
   private let poller: Poller
-  private var idle: [ProbeSocket] = []
-  private var idleOfVersion6: [ProbeSocket] = []
+  /// By kind and IP version.
+  private var idle = [[ProbeSocket]](repeating: [], count: 4)
   /// Probes' tokens are smaller.
   private var lastNumber: UInt64 = 1 << 63
   /// By a socket's number: the token of the probe that has it.
@@ -25,28 +25,34 @@ final class ProbeSockets {
   /// - Parameter token: what it is to report under until it is given back.
   func take(_ kind: ProbeSocket.Kind, to address: IPAddress, for token: UInt64) -> ProbeSocket? {
     let isVersion6 = address.isVersion6
-    let kept =
-      kind != .stream ? nil : isVersion6 ? idleOfVersion6.popLast() : idle.popLast()
+    let kept = idle[Self.place(kind, isVersion6)].popLast()
     guard let socket = kept ?? make(kind, isVersion6: isVersion6) else { return nil }
     owners[socket.number] = token
     return socket
   }
 
-  /// Resets its connection.
+  /// Ends its connection.
   func giveBack(_ socket: ProbeSocket) {
     owners[socket.number] = nil
-    guard socket.kind == .stream, socket.disconnect() else { return }
-    if socket.isVersion6 {
-      if idleOfVersion6.count < Self.limit { idleOfVersion6.append(socket) }
-    } else {
-      if idle.count < Self.limit { idle.append(socket) }
-    }
+    let place = Self.place(socket.kind, socket.isVersion6)
+    guard socket.disconnect(), idle[place].count < Self.limit else { return }
+    idle[place].append(socket)
+  }
+
+  private static func place(_ kind: ProbeSocket.Kind, _ isVersion6: Bool) -> Int {
+    (kind == .stream ? 0 : 2) + (isVersion6 ? 1 : 0)
   }
 
   /// Whom a report of the poller's is for: the token that it came under, or that of the probe which
-  /// has the socket; nil where none has.
+  /// has the socket; nil where none has. A datagram socket that none has and that is not empty is
+  /// closed: it would be reported again and again.
   func token(reportedAs token: UInt64) -> UInt64? {
-    token >> 63 == 0 ? token : owners[token]
+    if token >> 63 == 0 { return token }
+    if let owner = owners[token] { return owner }
+    for isVersion6 in [false, true] {
+      idle[Self.place(.datagram, isVersion6)].removeAll { $0.number == token }
+    }
+    return nil
   }
 
   private func make(_ kind: ProbeSocket.Kind, isVersion6: Bool) -> ProbeSocket? {
