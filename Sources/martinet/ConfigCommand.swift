@@ -88,7 +88,7 @@ extension SiteConfiguration {
 extension FindingReport {
   init(_ finding: ConfigurationFinding) {
     self.init(
-      line: finding.line, path: finding.path.isEmpty ? nil : finding.path,
-      message: finding.sentence)
+      line: finding.line, column: finding.column,
+      path: finding.path.isEmpty ? nil : finding.path, message: finding.sentence)
   }
 }

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Synchronization
 
 /// The last line of a terminal while somebody waits there: on standard error, and gone in the end.
 /// Programs see nothing of it, be it that they read standard error or what `--json` prints.
 enum Waiting {
-  static let isSeen =
+  private static let isSeen =
     isatty(STDERR_FILENO) == 1 && !CommandLine.arguments.contains("--json")
+  private static let isShown = Atomic<Bool>(false)
 
   static func show(_ text: String) {
-    if isSeen { FileHandle.standardError.write(Data("\r\(text)\u{1b}[K".utf8)) }
+    guard isSeen else { return }
+    isShown.store(true, ordering: .relaxed)
+    write(text)
   }
 
-  static func end() { show("") }
+  static func end() {
+    if isShown.exchange(false, ordering: .relaxed) { write("") }
+  }
+
+  private static func write(_ text: String) {
+    FileHandle.standardError.write(Data("\r\(text)\u{1b}[K".utf8))
+  }
 
   /// Shows how long `body` takes, from the second second on.
   static func during<Value, Failure: Error>(

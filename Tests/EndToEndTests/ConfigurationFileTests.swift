@@ -136,6 +136,11 @@ extension EndToEnd {
           ConfigurationCheckReport.self, [program, "config", "check", path, "--json"], exit: 65)
         #expect(check.file == path && check.services == nil)
         #expect(check.findings.map(\.line) == [7, 7])
+        let line = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")[6]
+        let places = try ["2}", "192.168.1.300"].map { word in
+          line[..<(try #require(line.firstRange(of: word)).lowerBound)].count + 1
+        }
+        #expect(check.findings.map(\.column) == places)
         #expect(
           check.findings.map(\.path) == [
             "services[0].real-servers[0].weigth", "services[0].real-servers[1].address",

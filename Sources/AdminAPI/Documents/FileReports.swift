@@ -4,13 +4,16 @@
 public struct FindingReport: Hashable, Sendable, Codable {
   /// Counted from 1.
   public var line: Int
+  /// Counted from 1; nil for the whole line.
+  public var column: Int?
   /// The key in a configuration file, as `services[2].port`; nil for the whole of it.
   public var path: String?
   /// Cause and mend.
   public var message: String
 
-  public init(line: Int, path: String?, message: String) {
+  public init(line: Int, column: Int?, path: String?, message: String) {
     self.line = line
+    self.column = column
     self.path = path
     self.message = message
   }

@@ -4,13 +4,16 @@
 public struct ConfigurationFinding: Error, Hashable, Sendable, CustomStringConvertible {
   /// Counted from 1.
   public var line: Int
+  /// Counted from 1, in characters; nil for the whole line.
+  public var column: Int?
   /// Where in the document, as `services[2].real-servers[0].weight`; empty for its root.
   public var path: String
   /// Cause and mend.
   public var sentence: String
 
-  public init(line: Int, path: String, sentence: String) {
+  public init(line: Int, column: Int? = nil, path: String, sentence: String) {
     self.line = line
+    self.column = column
     self.path = path
     self.sentence = sentence
   }

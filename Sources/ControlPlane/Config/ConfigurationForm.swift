@@ -199,7 +199,7 @@ struct ConfigurationForm {
     isSound = false
     findings.append(
       ConfigurationFinding(
-        line: node.mark?.line ?? line, path: path.isEmpty ? name : "\(path).\(name)",
-        sentence: sentence))
+        line: node.mark?.line ?? line, column: node.mark?.column,
+        path: path.isEmpty ? name : "\(path).\(name)", sentence: sentence))
   }
 }

@@ -208,7 +208,8 @@ extension ConfigurationFinding {
     switch error as? YamlError {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
       .composer(_, let problem, let mark, _):
-      self.init(line: mark.line, path: "", sentence: "this is no YAML: \(problem)")
+      self.init(
+        line: mark.line, column: mark.column, path: "", sentence: "this is no YAML: \(problem)")
     case .duplicatedKeysInMapping(let duplicates, let context):
       self.init(
         line: context.mark.line, path: "",
