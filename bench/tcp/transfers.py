@@ -24,8 +24,8 @@ FLOOD_SOURCES = 1 << 24
 FLOOD_RATES = {"100k": 100_000, "1m": 1_000_000}
 SMOKE_FLOOD_RATES = {"20k": 20_000}
 FLOOD_SECONDS = 3
-# Where it goes; the smoke leaves the first out.
-AIMS = ("none", "sink", "director")
+# Where it goes; the smoke leaves the first out. The sink gets as much as the director got.
+AIMS = ("none", "director", "sink")
 # Connections are made and windows have opened before the flood comes.
 LEAD_SECONDS = 0.5
 # A flood that is over is still under way through queues.
@@ -121,8 +121,10 @@ class Transfers:
             found = {way.name: {aim: [] for aim in AIMS[self.smoke:]} for way in ways}
             for _ in range(self.rounds):
                 for way in ways:
+                    offered = rate
                     for aim, samples in found[way.name].items():
-                        samples.append(self._beside(load, way, aim, rate, station))
+                        samples.append(self._beside(load, way, aim, offered, station))
+                        offered = samples[-1][1] * 1e6 or rate
             for name, samples in found.items():
                 self._add_flood(case, name, samples)
 
@@ -137,6 +139,7 @@ class Transfers:
             case, name, "transfer, flood to a sink", "Mbit/s", column("sink", 0), "no flood",
             column("none", 0))
         self.rows.add(case, name, "offered", "Mpps", column("director", 1))
+        self.rows.add(case, name, "offered, to a sink", "Mpps", column("sink", 1))
         self.rows.add(case, name, "forwarded", "Mpps", column("director", 2))
         self.rows.add(case, name, "failed connections", "connections", column("director", 3))
         progress(f"  {name}: {kept['ratio']} of the transfer kept")

@@ -59,6 +59,7 @@ class Site:
         self.flooder = self.lan.add("flooder", FLOODER, REAL_SERVERS[FLOODER], "far0")
         run_in(self.lan.space, "ethtool", "-K", "flooder", "gro", "on")
         self.sink = self.lan.add("sink", 153, "02:00:00:00:01:99")
+        self.sink.ip("link", "set", "lan0", "xdpdrv", "obj", f"{build}/sink.bpf.o", "sec", "xdp")
         self.server = self.lan.add("server", SERVER, REAL_SERVERS[SERVER])
         run_in(self.server.space, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1",
                "net.ipv4.conf.all.arp_announce=2")
