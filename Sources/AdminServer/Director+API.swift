@@ -204,13 +204,13 @@ extension Director {
 
 extension QueueReport {
   init(_ statistics: QueueStatistics, _ rates: QueueRates = QueueRates()) {
-    let socket = statistics.socket
     self.init(
       queue: statistics.queue, worker: Self.named(statistics.worker),
-      socket: Socket(
-        rxDropped: socket.rxDropped, rxInvalidDescriptors: socket.rxInvalidDescriptors,
-        txInvalidDescriptors: socket.txInvalidDescriptors, rxRingFull: socket.rxRingFull,
-        fillRingEmpty: socket.fillRingEmpty, txRingEmpty: socket.txRingEmpty),
+      socket: Socket(statistics.socket),
+      interfaces: statistics.sockets.map {
+        Interface(
+          name: $0.interface, worker: Self.named($0.worker), socket: Socket($0.socket))
+      },
       statistics: Counters(
         connections: statistics.forwarded.connections, inPackets: statistics.forwarded.packets,
         inBytes: statistics.forwarded.bytes),
@@ -223,5 +223,14 @@ extension QueueReport {
 
   private static func named<Key: Hashable>(_ counters: [Key: UInt64]) -> [String: UInt64] {
     Dictionary(uniqueKeysWithValues: counters.map { ("\($0)", $1) })
+  }
+}
+
+extension QueueReport.Socket {
+  fileprivate init(_ statistics: XDPStatistics) {
+    self.init(
+      rxDropped: statistics.rxDropped, rxInvalidDescriptors: statistics.rxInvalidDescriptors,
+      txInvalidDescriptors: statistics.txInvalidDescriptors, rxRingFull: statistics.rxRingFull,
+      fillRingEmpty: statistics.fillRingEmpty, txRingEmpty: statistics.txRingEmpty)
   }
 }

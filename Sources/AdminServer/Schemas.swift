@@ -163,11 +163,16 @@ enum Schemas {
       "rates": counters, "sideTraffic": .map(.count), "ipv4Connections": .count,
       "ipv6Connections": .count,
       "ipv4Entries": .count, "ipv6Entries": .count, "unrecorded": .count,
-      "socket": .object([
-        "rxDropped": .count, "rxInvalidDescriptors": .count, "txInvalidDescriptors": .count,
-        "rxRingFull": .count, "fillRingEmpty": .count, "txRingEmpty": .count,
-      ]),
+      "socket": .named("SocketReport"),
+      "interfaces": .list(
+        .object([
+          "name": .string, "worker": .map(.count), "socket": .named("SocketReport"),
+        ])),
       "evictions": .list(.object(["belowSeconds": .count, "connections": .count])),
+    ]),
+    "SocketReport": .object([
+      "rxDropped": .count, "rxInvalidDescriptors": .count, "txInvalidDescriptors": .count,
+      "rxRingFull": .count, "fillRingEmpty": .count, "txRingEmpty": .count,
     ]),
     "ProgramReport": .object([
       "services": .count, "fragments": .count, "icmpErrors": .count, "withoutSocket": .count,

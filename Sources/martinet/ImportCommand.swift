@@ -39,7 +39,7 @@ struct ImportCommand: ParsableCommand {
       _ tables: [SiteConfiguration.ServiceTable], timeouts: TimeoutConfiguration = .lvs,
       findings: [ConfigurationFinding]
     ) throws {
-      var site = SiteConfiguration(port: PortConfiguration(interface: interface))
+      var site = SiteConfiguration(ports: [PortConfiguration(interface: interface)])
       (site.tables, site.timeouts) = (tables, timeouts)
       if json {
         let leftOut = findings.map(FindingReport.init)

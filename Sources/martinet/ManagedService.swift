@@ -14,10 +14,10 @@ final class ManagedService: Service {
   private let missing: Mutex<Int>
 
   /// - Parameter parts: how many have to be ready before all is.
-  init(director: Director, interface: String, logger: Logger, parts: Int) {
+  init(director: Director, interfaces: String, logger: Logger, parts: Int) {
     manager = ServiceManager(environment: ProcessInfo.processInfo.environment, logger: logger)
     watchdog = manager.map { Watchdog(director: director, manager: $0, logger: logger) }
-    status = "forwarding on \(interface)"
+    status = "forwarding on \(interfaces)"
     missing = Mutex(parts)
   }
 

@@ -13,7 +13,7 @@ import UnixSignals
 struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
-    abstract: "Forward on an interface until SIGTERM or SIGINT.",
+    abstract: "Forward on one interface or several until SIGTERM or SIGINT.",
     discussion: """
       Services come from the configuration file, or are added with `martinet ipvsadm`, whose \
       commands are ipvsadm's. An option goes before what the file says.
@@ -22,8 +22,12 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "The configuration file; without one, name the interface.")
   var config: String?
 
-  @Option(help: "The interface that requests come in on and leave by.")
-  var interface: String?
+  @Option(
+    help: """
+      The interface that requests come in on and leave by. Given again, several: a real server is \
+      reached by the one on whose LAN it is. The modes are those of all of them.
+      """)
+  var interface: [String] = []
 
   @Option(help: "Where the eBPF program runs: native (default), in the driver; generic, after it.")
   var xdpMode: XDPMode?
@@ -51,7 +55,10 @@ struct RunCommand: AsyncParsableCommand {
     if copy && zeroCopy {
       throw ValidationError("--copy and --zero-copy exclude each other: give one of them")
     }
-    if config == nil && interface == nil {
+    if Set(interface).count < interface.count {
+      throw ValidationError("--interface names one interface twice: give each once")
+    }
+    if config == nil && interface.isEmpty {
       throw ValidationError("no interface: give --interface NAME or --config FILE")
     }
   }
@@ -90,24 +97,27 @@ struct RunCommand: AsyncParsableCommand {
     let credentials = try site.api.map(APICredentials.init)
     let workers = try WorkerGroup(site.workers)
     defer { workers.stop() }
+    let indices = workers.interfaces.map { Int32($0.index) }
     let neighbors = try KernelNeighbors(
-      interfaceIndices: [Int32(workers.interface.index)], logger: logger)
+      interfaceIndices: indices, logger: logger)
     defer { neighbors.stop() }
     let owner =
       site.announce
       ? try VirtualAddressOwner(
-        interface: workers.interface.name, index: workers.interface.index, role: site.role,
-        notify: site.notify, logger: logger) : nil
-    let checks = try CheckLoop(interface: Int32(workers.interface.index), logger: logger)
+        interfaces: workers.interfaces, role: site.role, notify: site.notify, logger: logger)
+      : nil
+    let checks = try CheckLoop(interfaces: indices, logger: logger)
     defer { checks.stop() }
     let director = Director(
       plane: workers, neighbors: neighbors, checks: checks, logger: logger)
     let manager = ManagedService(
-      director: director, interface: site.port.interface, logger: logger,
+      director: director, interfaces: site.interfaceNames, logger: logger,
       parts: 2 + (site.metrics == nil ? 0 : 1) + (site.api == nil ? 0 : 1))
     try await director.apply(site)
     try workers.start()
-    logger.info("forwarding", metadata: workers.interface.metadata)
+    for interface in workers.interfaces {
+      logger.info("forwarding", metadata: interface.metadata)
+    }
     var configuration: RunningConfiguration?
     if let file, let loaded {
       configuration = RunningConfiguration(
@@ -143,7 +153,7 @@ struct RunCommand: AsyncParsableCommand {
         services: services.map { .init(service: $0) },
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     try await group.run()
-    logger.info("stopped", metadata: ["interface": "\(site.port.interface)"])
+    logger.info("stopped", metadata: ["interface": "\(site.interfaceNames)"])
   }
 
   private func defaultSocketPath() -> String {
@@ -153,12 +163,21 @@ struct RunCommand: AsyncParsableCommand {
 
   /// What the file says, and what the options change of it.
   private func effective(_ loaded: SiteConfiguration?) -> SiteConfiguration {
-    var site = loaded ?? SiteConfiguration(port: PortConfiguration(interface: ""))
-    if let interface { site.port.interface = interface }
-    if let xdpMode { site.port.xdpMode = xdpMode }
-    if copy { site.port.copyMode = .copy }
-    if zeroCopy { site.port.copyMode = .zeroCopy }
-    if let queues { site.port.queues = queues }
+    var site = loaded ?? SiteConfiguration(ports: [])
+    if !interface.isEmpty {
+      let model = site.ports.first
+      site.ports = interface.map { name in
+        var port = site.ports.first { $0.interface == name } ?? model
+        port?.interface = name
+        return port ?? PortConfiguration(interface: name)
+      }
+    }
+    for place in site.ports.indices {
+      if let xdpMode { site.ports[place].xdpMode = xdpMode }
+      if copy { site.ports[place].copyMode = .copy }
+      if zeroCopy { site.ports[place].copyMode = .zeroCopy }
+      if let queues { site.ports[place].queues = queues }
+    }
     if let control { site.control = control }
     if let metrics { site.metrics = metrics }
     if busyPoll { site.busyPoll = true }

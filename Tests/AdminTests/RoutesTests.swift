@@ -181,7 +181,14 @@ import Testing
       ), ("POST /v1/queues", "", 405, ""),
     ])
     var statistics = QueueStatistics(
-      queue: 1, worker: [.received: 7], socket: XDPStatistics(rxRingFull: 2),
+      queue: 1,
+      sockets: [
+        SocketStatistics(
+          interface: "lan0", worker: [.received: 7], socket: XDPStatistics(rxRingFull: 2)),
+        SocketStatistics(
+          interface: "lan1", worker: [.received: 2, .dropped: 1],
+          socket: XDPStatistics(rxRingFull: 1)),
+      ],
       drops: [.noService: 3], sideTraffic: [.laterFragment: 6], ipv4Connections: 4,
       ipv6Connections: 5, ipv4Entries: 8, ipv6Entries: 16, unrecorded: 9,
       evictions: EvictionAges(counts: [0, 2, 1, 0, 0]))
@@ -191,20 +198,23 @@ import Testing
     let report = QueueReport(statistics, rates)
     #expect(report.statistics == Counters(connections: 11, inBytes: 12))
     #expect(report.rates == Counters(connections: 13, inPackets: 14, inBytes: 15))
-    #expect(report.worker == ["received": 7] && report.drops == ["noService": 3])
+    #expect(report.interfaces.map(\.name) == ["lan0", "lan1"])
+    #expect(report.interfaces[1].worker == ["received": 2, "dropped": 1])
+    #expect(report.worker == ["received": 9, "dropped": 1] && report.drops == ["noService": 3])
     #expect(report.sideTraffic == ["laterFragment": 6])
     #expect(report.ipv4Entries == 8 && report.ipv6Entries == 16 && report.unrecorded == 9)
     #expect(report.evictions.map(\.belowSeconds) == [4, 8, 16, 32, 64])
     #expect(report.evictions.map(\.connections) == [0, 2, 1, 0, 0])
     #expect(
       [report].text == """
-        Queue  Received  Forwarded  Answered  Dropped  IPv4 records  IPv6 records  Unrecorded  \
-        Evicted  after
-            1         7          0         0        0       4/8 50%      5/16 31%           9  \
-              3  4-8 s
+        Queue  Interface  Received  Forwarded  Answered  Dropped  IPv4 records  IPv6 records  \
+        Unrecorded  Evicted  after
+            1       lan0         7          0         0        0       4/8 50%      5/16 31%  \
+                 9        3  4-8 s
+            1       lan1         2          0         0        1
 
         """)
-    #expect(report.socket.rxRingFull == 2 && report.queue == 1 && report.ipv6Connections == 5)
+    #expect(report.socket.rxRingFull == 3 && report.queue == 1 && report.ipv6Connections == 5)
   }
 
   @Test func program() async throws {

@@ -22,7 +22,7 @@ import Testing
     (check.schedule.fall, check.schedule.initial) = (1, .down)
     change(&check.schedule)
     let loop = try CheckLoop(
-      interface: 1, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      interfaces: [1], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     defer { loop.stop() }
     let realServer = RealServerConfiguration(address: address, port: Port(port))
     _ = loop.make([CheckInstance(check, of: realServer, in: .web)], neighbors: [:])
@@ -107,7 +107,7 @@ import Testing
       try LoopbackServer { $0.waitUntilClosed() }, try LoopbackServer { _ in }
     )
     let loop = try CheckLoop(
-      interface: 1, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      interfaces: [1], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     defer { loop.stop() }
     var hanging = HealthCheck(http(), port: Port(silent.port))
     hanging.schedule.timeoutMilliseconds = 60_000

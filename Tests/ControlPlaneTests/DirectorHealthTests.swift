@@ -115,11 +115,14 @@ import Testing
         "tcp 192.168.1.149:80 at 192.168.1.151", "tcp 192.168.1.149:80 at 192.168.1.152",
       ])
     let (one, two) = (IPAddress("192.168.1.151")!, IPAddress("192.168.1.152")!)
-    #expect(checks.neighbors == [one: .realServer(1), two: .realServer(2)])
+    #expect(
+      checks.neighbors.mapValues(\.macAddress) == [one: .realServer(1), two: .realServer(2)])
     let running = Task { try await desk.director.run() }
     defer { running.cancel() }
     desk.neighbors.change(one, to: Neighbor(macAddress: .realServer(9), isResolved: true))
-    while checks.neighbors[one] != .realServer(9) { try await Task.sleep(for: .milliseconds(2)) }
+    while checks.neighbors[one]?.macAddress != .realServer(9) {
+      try await Task.sleep(for: .milliseconds(2))
+    }
   }
 
   /// The sorry server is no real server of the operator's, and goes when it is asked to.
@@ -156,7 +159,7 @@ import Testing
   /// nothing.
   @Test func theFileMovesTheSorryServer() async throws {
     let (desk, _) = try await desk()
-    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
     (site.tables, site.timeouts) = await desk.director.site()
     let before = site
     site.tables[0].realServers.removeLast()

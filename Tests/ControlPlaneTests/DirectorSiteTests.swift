@@ -10,7 +10,7 @@ import Testing
   private func site(
     _ numbers: [Int], scheduler: Scheduler = .rr, more: [String] = []
   ) -> SiteConfiguration {
-    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
     let others = more.map {
       RealServerConfiguration(address: IPAddress($0)!, port: Port(80))
     }
@@ -56,7 +56,7 @@ import Testing
     try await desk.director.apply(site([2]))
     #expect(try await addresses(desk) == ["192.168.1.152"])
     #expect(desk.neighbors.followed == [IPAddress("192.168.1.152")!])
-    try await desk.director.apply(SiteConfiguration(port: PortConfiguration(interface: "lan0")))
+    try await desk.director.apply(SiteConfiguration(ports: [PortConfiguration(interface: "lan0")]))
     try await desk.director.settle()
     #expect(await desk.director.serviceStatuses().isEmpty)
     #expect(desk.plane.opened.isEmpty)

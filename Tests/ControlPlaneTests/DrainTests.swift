@@ -152,7 +152,7 @@ import Testing
   @Test func outlivesAReload() async throws {
     let desk = try await desk()
     try await drain(desk)
-    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
     site.tables = [
       .init(
         service: ServiceConfiguration(key: .web, scheduler: .rr),

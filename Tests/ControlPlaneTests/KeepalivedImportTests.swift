@@ -266,7 +266,7 @@ import Testing
     #expect(result.tables[1].realServers.map(\.address) == [IPAddress("2001:db8::11")!])
     #expect(result.findings.map(\.line) == [1, 8, 12, 26, 26])
     #expect(result.findings.allSatisfy { $0.sentence.contains("say under `marks:`") })
-    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
     site.tables = result.tables
     #expect(try SiteConfiguration(yaml: site.yaml) == site)
   }
@@ -292,7 +292,7 @@ import Testing
       let text = try String(contentsOfFile: path, encoding: .utf8)
       let result = KeepalivedImport(text)
       services += result.tables.count
-      var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+      var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
       site.tables = result.tables
       #expect(try SiteConfiguration(yaml: site.yaml) == site, "\(name)")
       // Every virtual server is in the new file, or named.

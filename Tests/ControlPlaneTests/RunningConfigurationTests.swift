@@ -120,6 +120,14 @@ import Testing
     let bench = try await Bench([Self.first])
     try bench.write([Self.first, Self.second], interface: "lan1")
     #expect(await bench.refusal() == .needsRestart(["interface.name lan0 -> lan1"]))
+    try Bench.text([Self.first, Self.second]).replacing(
+      "interface: {name: lan0}", with: "interfaces: [{name: lan0}, {name: lan1}]"
+    ).write(toFile: bench.path, atomically: true, encoding: .utf8)
+    guard case .needsRestart(let fields) = await bench.refusal() else {
+      Issue.record("it was taken")
+      return
+    }
+    #expect(fields.contains("interfaces[1].name none -> lan1"), "\(fields)")
     #expect(try await bench.table() == ["151 1"])
   }
 

@@ -52,7 +52,7 @@ import Testing
   @Test func followsTheFile() async throws {
     let desk = try Desk()
     try await desk.addWeb()
-    var site = SiteConfiguration(port: PortConfiguration(interface: "lan0"))
+    var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
     site.tables = [
       .init(
         service: ServiceConfiguration(

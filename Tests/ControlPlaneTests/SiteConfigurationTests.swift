@@ -27,7 +27,7 @@ import Testing
           persistence: {}
           real-servers: [{address: 192.168.1.151}]
         """)
-    #expect(site.port == PortConfiguration(interface: "lan0"))
+    #expect(site.ports == [PortConfiguration(interface: "lan0")])
     #expect(site.timeouts == TimeoutConfiguration(tcp: 900, tcpFin: 120, udp: 300))
     let table = try #require(site.tables.first)
     let key = VirtualServiceKey(
@@ -85,6 +85,42 @@ import Testing
     for (finding, (start, mend)) in zip(found, expected) {
       #expect(finding.hasPrefix(start) && finding.contains(mend), "\(finding)")
     }
+  }
+
+  @Test func severalInterfacesAreAList() throws {
+    let site = try SiteConfiguration(
+      yaml: """
+        interfaces:
+        - {name: lan0, copy-mode: copy, busy-poll: true}
+        - {name: lan1, xdp-mode: generic, queues: 2}
+        """)
+    #expect(
+      site.ports == [
+        PortConfiguration(interface: "lan0", copyMode: .copy),
+        PortConfiguration(interface: "lan1", xdpMode: .generic, queues: .count(2)),
+      ])
+    #expect(site.busyPoll, "a worker has them all")
+    #expect(try site.yaml.hasPrefix("interfaces:\n- name: lan0\n"))
+    #expect(try SiteConfiguration(yaml: site.yaml) == site)
+    let one = try SiteConfiguration(yaml: "interfaces: [{name: lan0}]")
+    #expect(try one.yaml.hasPrefix("interface:\n  name: lan0\n"))
+  }
+
+  @Test(arguments: [
+    ("interface: {name: a}\ninterfaces: [{name: b}]", "line 1: interface: ", "keep one of them"),
+    ("interfaces: []", "line 1: ", "give one or more"),
+    ("interfaces: {name: a}", "line 1: interfaces: is no list", "`- ` lines"),
+    (
+      "interfaces:\n- {name: a}\n- {name: b}\n- {name: a}", "line 4: interfaces[2]: a is",
+      "keep one"
+    ),
+    ("interfaces:\n- {name: a}\n- {nam: b}", "line 3: interfaces[1]: `name`", "give the name"),
+    ("interfaces:\n- {name: a, queue: 1}", "line 2: interfaces[0].queue: ", "is `queues`"),
+    ("services: []", "line 1: ", "`interface` is missing"),
+  ]) func interfacesThatAreWrong(yaml: String, start: String, mend: String) {
+    let found = findings(yaml)
+    #expect(
+      found.contains { $0.hasPrefix(start) && $0.contains(mend) }, "\(found)")
   }
 
   /// Each by its word; what is left out follows from the protocol, wherever that stands.
@@ -269,12 +305,14 @@ import Testing
 
 extension SiteConfiguration {
   static func random(_ random: inout Seed) -> SiteConfiguration {
+    let names = ["lan0", "0x10", "true", "~", "a:b"].shuffled(using: &random)
     var site = SiteConfiguration(
-      port: PortConfiguration(
-        interface: ["lan0", "0x10", "true", "~", "a:b"].randomElement(using: &random)!,
-        xdpMode: XDPMode.allCases.randomElement(using: &random)!,
-        copyMode: [.automatic, .copy, .zeroCopy].randomElement(using: &random)!,
-        queues: [.all, .count(3)].randomElement(using: &random)!))
+      ports: names.prefix([1, 1, 2, 5].randomElement(using: &random)!).map { name in
+        PortConfiguration(
+          interface: name, xdpMode: XDPMode.allCases.randomElement(using: &random)!,
+          copyMode: [.automatic, .copy, .zeroCopy].randomElement(using: &random)!,
+          queues: [.all, .count(3)].randomElement(using: &random)!)
+      })
     site.busyPoll = .random(using: &random)
     site.control = [nil, "/run/a b #c"].randomElement(using: &random)!
     site.capacity.ipv4Connections = .random(in: 8...(1 << 30), using: &random)

@@ -353,9 +353,16 @@ private final class ProgramFixture: @unchecked Sendable {
 
 /// A socket that can be kept in a class.
 private final class QueueSocketBox {
+  // First, so that it goes first.
   let socket: QueueSocket
+  private let frames: SharedMemory
+
   init(_ interface: String) throws {
+    let frames = try SharedMemory(byteCount: 4096 * 2048, name: "frames")
     socket = try QueueSocket(
-      QueueBinding(interface: interface, queue: 0, isZeroCopy: false, chunkBytes: 2048))
+      QueueBinding(
+        interface: interface, queue: 0, isZeroCopy: false, chunkBytes: 2048, frames: frames.base,
+        frameBytes: UInt64(frames.byteCount)))
+    self.frames = frames
   }
 }

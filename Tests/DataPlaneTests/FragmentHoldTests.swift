@@ -21,7 +21,7 @@ import Testing
         ForwarderConfiguration(
           ipv4Entries: 256, ipv6Entries: 256, hashKey: HashKey(using: &generator)),
         now: Tick(rawValue: 0))
-      loop = WorkerLoop(kernel.memory, forwarder: forwarder)
+      loop = WorkerLoop(kernel.memories, forwarder: forwarder)
       loop.adopt(snapshot)
     }
 
@@ -71,7 +71,7 @@ import Testing
     atOnce.turn(order, at: 1)
     let expected = Self.expected([frames[0], frames[2], frames[1]], realServer)
     #expect(oneByOne.sent == expected && atOnce.sent == expected)
-    for count in [oneByOne.loop.counters, atOnce.loop.counters] {
+    for count in [oneByOne.loop.counters(of: 0), atOnce.loop.counters(of: 0)] {
       #expect(count[.held] == 2 && count[.released] == 2)
       #expect(count[.received] == 3 && count[.forwarded] == 3 && count[.dropped] == 0)
     }
@@ -90,7 +90,7 @@ import Testing
     #expect(bench.loop.view.drops(.fragmentUnmatched) == 1)
     bench.turn([frames[0]], at: 1499)
     #expect(bench.sent == Self.expected([frames[0], frames[2]], 6))
-    #expect(bench.loop.counters[.dropped] == 1 && bench.loop.counters[.released] == 1)
+    #expect(bench.loop.counters(of: 0)[.dropped] == 1 && bench.loop.counters(of: 0)[.released] == 1)
   }
 
   /// Of 64 frames the pen takes four.
@@ -103,7 +103,7 @@ import Testing
     bench.turn(datagrams.map { $0[0] }, at: 2)
     #expect(bench.sent.count == 6 + 4)
     #expect(bench.sent.suffix(4).map { $0[1...] } == datagrams[2...].map { $0[1][12...] })
-    #expect(bench.loop.counters[.held] == 6 && bench.loop.counters[.released] == 4)
+    #expect(bench.loop.counters(of: 0)[.held] == 6 && bench.loop.counters(of: 0)[.released] == 4)
   }
 
   /// As many frames as a queue has.
@@ -163,7 +163,7 @@ import Testing
     bench.loop.abandonHeld()
     #expect(bench.whereabouts?["fill"] == 64)
     #expect(bench.loop.view.drops(.fragmentUnmatched) == 2)
-    #expect(bench.loop.counters[.dropped] == bench.loop.counters[.received])
+    #expect(bench.loop.counters(of: 0)[.dropped] == bench.loop.counters(of: 0)[.received])
   }
 
   /// Fragments of many datagrams in any order, some lost, some doubled, among whole packets, while
@@ -198,7 +198,7 @@ import Testing
       try #require(bench.whereabouts != nil, "seed \(seed), step \(step)")
     }
     for _ in 0..<300 { bench.turn([], at: now + 2000) }
-    let count = bench.loop.counters
+    let count = bench.loop.counters(of: 0)
     #expect(bench.whereabouts?["fill"] == Int(bench.kernel.frameCount), "seed \(seed)")
     #expect(count[.received] == delivered, "seed \(seed)")
     #expect(count[.forwarded] + count[.dropped] == count[.received], "seed \(seed)")

@@ -51,8 +51,8 @@ struct OpenPortTests {
     let wire = try TestSupport.Wire()
     let box = try open(wire, xdpMode: mode)
     #expect(try !programs(on: wire), "nothing is attached before the last step")
-    try wire.director.namespace.perform { try box.port.attach() }
-    try box.port.open(VirtualPorts(of: Self.key))
+    try wire.director.namespace.perform { try box.ports.attach() }
+    try box.ports.open(VirtualPorts(of: Self.key))
     let far = try wire.far.tap("far0")
     let director = try wire.director.tap("lan0")
     box.giveFrames(4, queue: 0)
@@ -63,14 +63,14 @@ struct OpenPortTests {
     let frame = Self.syn().frame
     try far.send(frame)
     #expect(box.receive(queue: 0) == frame)
-    #expect(box.port.counters == ProgramCounters(services: 1))
-    #expect(box.port.sockets[0].statistics == XDPStatistics())
+    #expect(box.ports.counters == ProgramCounters(services: 1))
+    #expect(box.ports.ports[0].pointee.sockets[0].pointee.statistics == XDPStatistics())
 
     let large = Self.syn(payload: [UInt8](repeating: 7, count: 1460)).frame
     try far.send(large)
     #expect(box.receive(queue: 0) == large, "the interface's largest frame fits")
 
-    box.port.detach()
+    box.ports.detach()
     #expect(try !programs(on: wire))
     try far.send(frame)
     #expect(director.next { $0.octets == frame } != nil, "detached, all is the kernel's")
@@ -79,7 +79,7 @@ struct OpenPortTests {
   @Test func whatIsInEffectIsDescribed() throws {
     let wire = try TestSupport.Wire(queues: 2)
     let box = try open(wire)
-    let description = box.port.description
+    let description = box.ports.ports[0].pointee.description
     #expect(description.name == "lan0")
     #expect(description.macAddress == TestSupport.Wire.directorMAC)
     #expect(description.mtu == 1500)
@@ -87,7 +87,9 @@ struct OpenPortTests {
     #expect(description.xdpMode == .native)
     #expect(!description.isZeroCopy, "a veth has none")
     #expect(description.hasTransmitBudget == Kernel.isAtLeast(6, 17))
-    let socket = SocketShape(box.port.sockets[1])
+    let socket = withExtendedLifetime(box) {
+      SocketShape(box.ports.ports[0].pointee.sockets[1].pointee)
+    }
     #expect(
       socket
         == SocketShape(
@@ -98,8 +100,8 @@ struct OpenPortTests {
   @Test func everyQueueHasItsSocket() throws {
     let wire = try TestSupport.Wire(queues: 2)
     let box = try open(wire)
-    try wire.director.namespace.perform { try box.port.attach() }
-    try box.port.open(VirtualPorts(of: Self.key))
+    try wire.director.namespace.perform { try box.ports.attach() }
+    try box.ports.open(VirtualPorts(of: Self.key))
     for queue in 0..<2 { box.giveFrames(128, queue: queue) }
     let far = try wire.far.tap("far0")
     for number in 0..<64 { try far.send(Self.syn(40000 + UInt16(number)).frame) }
@@ -110,7 +112,7 @@ struct OpenPortTests {
       }
     }
     #expect(ports.count == 64, "each frame came by one queue or the other")
-    #expect(box.port.counters == ProgramCounters(services: 64))
+    #expect(box.ports.counters == ProgramCounters(services: 64))
   }
 
   @Test func theQueuesAreFreeAgainAfterClosing() throws {
@@ -124,7 +126,7 @@ struct OpenPortTests {
     let busyQueue = error { _ = try open(wire) }
     #expect(busyQueue?.kind == .busy)
     #expect(busyQueue?.description.contains("another program owns queue 0 of lan0") == true)
-    try wire.director.namespace.perform { try first.port.attach() }
+    try wire.director.namespace.perform { try first.ports.attach() }
     let busyInterface = error { _ = try open(wire) }
     #expect(busyInterface?.kind == .busy)
     #expect(busyInterface?.description.contains("is attached to lan0 already") == true)
@@ -168,7 +170,7 @@ struct OpenPortTests {
     let wire = try TestSupport.Wire()
     try wire.far.ip("link set far0 mtu 9000")
     let box = try open(wire)
-    let refusal = error { try wire.director.namespace.perform { try box.port.attach() } }
+    let refusal = error { try wire.director.namespace.perform { try box.ports.attach() } }
     #expect(refusal?.kind == .unsupported)
     #expect(refusal?.description.contains("--xdp-mode generic") == true)
   }
@@ -176,19 +178,24 @@ struct OpenPortTests {
   @Test func jumboFramesTakeLargerChunks() throws {
     let wire = try TestSupport.Wire()
     try wire.director.ip("link set lan0 mtu 3000")
-    #expect(try open(wire).port.sockets[0].chunkBytes == 4096)
+    let box = try open(wire)
+    withExtendedLifetime(box) {
+      #expect(box.ports.ports[0].pointee.sockets[0].pointee.chunkBytes == 4096)
+    }
   }
 }
 
 /// A port that can be kept in a class, and the test's own hands on its rings.
 private final class PortBox: @unchecked Sendable {
-  var port: OpenPort
+  var ports: OpenPorts
 
-  init(_ configuration: PortConfiguration) throws(PortError) { port = try OpenPort(configuration) }
+  init(_ configuration: PortConfiguration) throws(PortError) {
+    ports = try OpenPorts([configuration])
+  }
 
   /// Gives the kernel `count` frames to receive into.
   func giveFrames(_ count: UInt32, queue: Int) {
-    var fill = FillRing(port.sockets[queue].fill)
+    var fill = FillRing(ports.ports[0].pointee.sockets[queue].pointee.fill)
     _ = fill.reserve(count)
     for index in 0..<count { fill.write(UInt64(index) * 2048, at: index) }
     fill.submit(count)
@@ -197,7 +204,7 @@ private final class PortBox: @unchecked Sendable {
   /// The next frame of a queue's RX ring; nil when none comes.
   func receive(queue: Int, seconds: Double = 5) -> [UInt8]? {
     let deadline = monotonicSeconds() + seconds
-    var ring = ReceiveRing(port.sockets[queue].receive)
+    var ring = ReceiveRing(ports.ports[0].pointee.sockets[queue].pointee.receive)
     while monotonicSeconds() < deadline {
       let batch = ring.peek(1)
       guard batch.count == 1 else {
@@ -205,7 +212,7 @@ private final class PortBox: @unchecked Sendable {
         continue
       }
       let descriptor = batch.entries[0]
-      let start = port.sockets[queue].frames + Int(descriptor.address)
+      let start = ports.ports[0].pointee.sockets[queue].pointee.frames + Int(descriptor.address)
       let frame = Array(UnsafeRawBufferPointer(start: start, count: Int(descriptor.length)))
       ring.release(1)
       return frame

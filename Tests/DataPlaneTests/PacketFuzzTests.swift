@@ -34,7 +34,7 @@ import Testing
     try fuzz.mutations(seeds: [1, 2, 3], inputs: 5000, limit: 1600) { worker.take($0, $1) }
     worker.checkFrames()
     // Neither fate is left out.
-    let count = worker.loop.counters
+    let count = worker.loop.counters(of: 0)
     #expect(count[.forwarded] > count[.received] / 20 && count[.dropped] > count[.received] / 20)
     #expect(count[.held] > 0 && count[.released] > 0 && count[.answered] > 0)
   }
@@ -61,7 +61,7 @@ import Testing
       let forwarder = try Forwarder(
         ForwarderConfiguration(
           ipv4Entries: 256, ipv6Entries: 256, hashKey: HashKey(using: &generator)), now: now)
-      loop = WorkerLoop(kernel.memory, forwarder: forwarder)
+      loop = WorkerLoop(kernel.memories, forwarder: forwarder)
       loop.adopt(snapshot)
       for packet in [PacketCaseTests.web, PacketCaseTests.webIPv6, PacketCaseTests.dns] {
         take(packet.frame, "a new connection")
@@ -69,18 +69,18 @@ import Testing
     }
 
     func take(_ frame: [UInt8], _ words: String) {
-      let before = (held: loop.counters[.held], answered: loop.counters[.answered])
+      let before = (held: loop.counters(of: 0)[.held], answered: loop.counters(of: 0)[.answered])
       guard kernel.deliver(frame) else { return fail("\(words): a frame was lost") }
       now = now.advanced(byMilliseconds: 1)
       _ = loop.turn(now: now)
       kernel.takeTransmit(budget: 64)
       while !kernel.inFlight.isEmpty { kernel.complete(at: 0) }
-      if loop.counters[.held] > before.held { held.append(frame.dropFirst(12)) }
+      if loop.counters(of: 0)[.held] > before.held { held.append(frame.dropFirst(12)) }
       if held.count > 1000 { held.removeFirst() }
       for sent in kernel.removeSent() {
         let packet = sent.dropFirst(12)
         let isAnswer =
-          loop.counters[.answered] > before.answered && sent.starts(with: frame[6..<12])
+          loop.counters(of: 0)[.answered] > before.answered && sent.starts(with: frame[6..<12])
         let isForwarded =
           (packet == frame.dropFirst(12) || held.contains(packet))
           && sent[6..<12].elementsEqual(MACAddress.director.octets)
@@ -95,7 +95,7 @@ import Testing
     func checkFrames() {
       let addresses = (0..<loop.pen.count).map { loop.pen.descriptors[$0].address }
       #expect(kernel.whereabouts(held: addresses) != nil)
-      let count = loop.counters
+      let count = loop.counters(of: 0)
       let decided = count[.forwarded] + count[.answered] + count[.dropped]
       #expect(count[.received] == decided + UInt64(loop.pen.count))
     }

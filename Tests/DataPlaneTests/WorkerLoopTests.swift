@@ -12,7 +12,7 @@ import Testing
       ForwarderConfiguration(
         ipv4Entries: 256, ipv6Entries: 256, hashKey: HashKey(using: &generator)),
       now: Tick(rawValue: 0))
-    let loop = WorkerLoop(kernel.memory, forwarder: forwarder)
+    let loop = WorkerLoop(kernel.memories, forwarder: forwarder)
     loop.adopt(snapshot)
     return loop
   }
@@ -22,7 +22,7 @@ import Testing
     let snapshot = try Snapshot(.site(), generation: 1)
     let loop = try makeLoop(kernel, snapshot)
     #expect(kernel.whereabouts?["fill"] == 64)
-    #expect(loop.wakeups == [])
+    #expect(loop.wakeups(of: 0) == [])
   }
 
   @Test func aForwardedPacketGoesOutAndItsFrameComesBack() throws {
@@ -32,10 +32,10 @@ import Testing
     let syn = PacketBuilder(from: "10.0.0.1", to: "192.168.1.149").frame
     #expect(kernel.deliver(syn))
     #expect(loop.turn(now: Tick(rawValue: 1)) == 1)
-    #expect(loop.wakeups == .transmit)
+    #expect(loop.wakeups(of: 0) == .transmit)
     #expect(kernel.whereabouts?["transmit"] == 1)
     kernel.takeTransmit(budget: 32)
-    #expect(loop.wakeups == [])
+    #expect(loop.wakeups(of: 0) == [])
     #expect(
       kernel.sent == [MACAddress.realServer(2).octets + MACAddress.director.octets + syn[12...]])
     kernel.complete(at: 0)
@@ -55,7 +55,7 @@ import Testing
     }
     #expect(kernel.whereabouts?["transmit"] == 8)
     #expect(kernel.received == 8)
-    #expect(loop.counters[.transmitFull] > 0)
+    #expect(loop.counters(of: 0)[.transmitFull] > 0)
     kernel.takeTransmit(budget: 3)
     #expect(loop.turn(now: Tick(rawValue: 2)) == 3)
     #expect(kernel.whereabouts != nil)
@@ -109,7 +109,7 @@ import Testing
     }
     settle(kernel, &loop)
     #expect(kernel.whereabouts?["fill"] == Int(kernel.frameCount), "seed \(seed)")
-    let count = loop.counters
+    let count = loop.counters(of: 0)
     #expect(count[.received] == UInt64(delivered.values.reduce(0, +)), "seed \(seed)")
     #expect(count.batchSizes.total == count[.batches] && count.batchSizes.sum == count[.received])
     #expect(count[.forwarded] == UInt64(delivered[80]!), "seed \(seed)")

@@ -115,11 +115,11 @@ extension EndToEnd {
       }
       let counts = try director.realServersOf(Self.service).map(\.statistics.connections)
       #expect(counts.reduce(0, +) == 64)
-      let received = try numbers("received", in: director.get("queues"))
+      let received = try director.queues().map { $0.worker["received"] }
       #expect(received.count == 2)
-      #expect(received.reduce(0, +) == 64)
+      #expect(received.reduce(0) { $0 + ($1 ?? 0) } == 64)
       // A veth tells the generic hook no queue, so that all is queue 0 (veth_xmit).
-      #expect(received.allSatisfy { $0 > 0 } == (mode == "native"), "\(received)")
+      #expect(received.allSatisfy { $0 != 0 } == (mode == "native"), "\(received)")
     }
   }
 }

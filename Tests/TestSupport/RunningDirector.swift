@@ -44,9 +44,11 @@ public final class RunningDirector {
     try? FileManager.default.removeItem(atPath: folder)
   }
 
-  /// `martinet run` with no more rights than the shipped unit gives it.
+  /// `martinet run` with no more rights than the shipped unit gives it; on `lan0` unless a file
+  /// says where.
   public static func command(_ arguments: [String], control: String) -> [String] {
-    Sandbox.prefix + [executable, "run", "--interface", "lan0", "--control", control] + arguments
+    let interface = arguments.contains("--config") ? [] : ["--interface", "lan0"]
+    return Sandbox.prefix + [executable, "run", "--control", control] + interface + arguments
   }
 
   /// Runs the program under the name `ipvsadm`, arguments separated by spaces.
@@ -91,6 +93,11 @@ public final class RunningDirector {
   /// The table as the JSON API gives it.
   public func table() throws -> TableReport {
     try JSONDecoder().decode(TableReport.self, from: Data(get("services").utf8))
+  }
+
+  /// What its queues count.
+  public func queues() throws -> [QueueReport] {
+    try JSONDecoder().decode([QueueReport].self, from: Data(get("queues").utf8))
   }
 
   /// Real servers of `-t VIP:80` and the like, by address.

@@ -1,152 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 import DataPlane
-import Synchronization
 
-/// Plays the kernel's side of one AF_XDP queue: the UMEM and the four rings as plain memory.
+/// Plays the kernel's side of one AF_XDP queue of each interface: the UMEM and the rings as plain
+/// memory.
 ///
 /// A frame is named by its number. Whatever the test makes the kernel do, `whereabouts` tells in
 /// which single place each frame is, or fails.
 public final class SimulatedKernel {
-  /// One ring, with the kernel's own index of it.
-  final class Ring {
-    let memory: RingMemory
-    var kernelIndex: UInt32
-    private let words: UnsafeMutablePointer<UInt32>
-
-    init(entries: UInt32, entryBytes: Int, start: UInt32, needsWakeup: Bool) {
-      words = .allocate(capacity: 48)
-      words.initialize(repeating: start, count: 48)
-      words[32] = needsWakeup ? 1 : 0
-      memory = RingMemory(
-        producer: words, consumer: words + 16, flags: words + 32,
-        descriptors: .allocate(byteCount: Int(entries) * entryBytes, alignment: 64),
-        entries: entries)
-      kernelIndex = start
-    }
-
-    deinit {
-      memory.descriptors.deallocate()
-      words.deallocate()
-    }
-
-    private func atomic(_ word: UnsafeMutablePointer<UInt32>) -> UnsafeMutablePointer<
-      Atomic<UInt32>
-    > {
-      UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt32>.self)
-    }
-
-    var producer: UInt32 {
-      get { atomic(memory.producer).pointee.load(ordering: .acquiring) }
-      set { atomic(memory.producer).pointee.store(newValue, ordering: .releasing) }
-    }
-    var consumer: UInt32 {
-      get { atomic(memory.consumer).pointee.load(ordering: .acquiring) }
-      set { atomic(memory.consumer).pointee.store(newValue, ordering: .releasing) }
-    }
-
-    func slot(_ index: UInt32, bytes: Int) -> UnsafeMutableRawPointer {
-      memory.descriptors + Int(index & (memory.entries - 1)) * bytes
-    }
-  }
-
-  public let memory: QueueMemory
+  public let interfaces: [SimulatedInterface]
   public let chunkBytes: UInt32
+  /// Of all interfaces.
   public let frameCount: UInt32
-  /// Frames the kernel has taken from the transmit ring and not completed, oldest first.
-  public private(set) var inFlight: [UInt64] = []
-  /// What was sent, oldest first.
-  public private(set) var sent: [[UInt8]] = []
-  private let fill: Ring
-  private let completion: Ring
-  private let receive: Ring
-  private let transmit: Ring
   private let frames: UnsafeMutableRawPointer
 
   /// - Parameters:
-  ///   - entries: of the fill and completion rings, and the number of frames.
+  ///   - entries: of the fill and completion rings, and the number of frames of an interface.
   ///   - startIndex: where all indices begin: close to `UInt32.max` they wrap.
   public init(
-    entries: UInt32 = 64, ringEntries: UInt32 = 32, startIndex: UInt32 = 0,
+    interfaces: Int = 1, entries: UInt32 = 64, ringEntries: UInt32 = 32, startIndex: UInt32 = 0,
     chunkBytes: UInt32 = 2048
   ) {
     self.chunkBytes = chunkBytes
-    frameCount = entries
-    fill = Ring(entries: entries, entryBytes: 8, start: startIndex, needsWakeup: false)
-    completion = Ring(entries: entries, entryBytes: 8, start: startIndex, needsWakeup: false)
-    receive = Ring(entries: ringEntries, entryBytes: 16, start: startIndex, needsWakeup: false)
-    transmit = Ring(entries: ringEntries, entryBytes: 16, start: startIndex, needsWakeup: true)
-    frames = .allocate(byteCount: Int(entries * chunkBytes), alignment: 4096)
-    memory = QueueMemory(
-      frames: frames, frameBytes: UInt64(entries) * UInt64(chunkBytes), chunkBytes: chunkBytes,
-      fill: fill.memory, completion: completion.memory, receive: receive.memory,
-      transmit: transmit.memory)
+    frameCount = entries * UInt32(interfaces)
+    let frames = UnsafeMutableRawPointer.allocate(
+      byteCount: Int(frameCount * chunkBytes), alignment: 4096)
+    let frameBytes = UInt64(frameCount) * UInt64(chunkBytes)
+    self.frames = frames
+    self.interfaces = (0..<interfaces).map { _ in
+      SimulatedInterface(
+        frames: frames, frameBytes: frameBytes, chunkBytes: chunkBytes, entries: entries,
+        ringEntries: ringEntries, startIndex: startIndex)
+    }
   }
 
   deinit { frames.deallocate() }
 
-  /// A frame comes in: false if there is no fill entry or no receive slot, as in `xsk_rcv`.
-  public func deliver(_ frame: [UInt8]) -> Bool {
-    guard fill.producer != fill.kernelIndex,
-      receive.kernelIndex &- receive.consumer < receive.memory.entries
-    else { return false }
-    let chunk = fill.slot(fill.kernelIndex, bytes: 8).load(as: UInt64.self)
-    fill.kernelIndex &+= 1
-    fill.consumer = fill.kernelIndex
-    // XDP_PACKET_HEADROOM in front, as in copy mode.
-    let address = chunk + 256
-    frame.withUnsafeBytes {
-      (frames + Int(address)).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
-    }
-    receive.slot(receive.kernelIndex, bytes: 16).storeBytes(
-      of: FrameDescriptor(address: address, length: UInt32(frame.count)), as: FrameDescriptor.self)
-    receive.kernelIndex &+= 1
-    receive.producer = receive.kernelIndex
-    return true
-  }
+  /// By `EgressIndex`.
+  public var memories: [QueueMemory] { interfaces.map(\.memory) }
 
-  /// The answer to sendto(2): takes up to `budget` packets.
-  public func takeTransmit(budget: Int) {
-    for _ in 0..<budget where transmit.producer != transmit.kernelIndex {
-      let descriptor = transmit.slot(transmit.kernelIndex, bytes: 16).load(as: FrameDescriptor.self)
-      transmit.kernelIndex &+= 1
-      inFlight.append(descriptor.address)
-      sent.append(
-        Array(
-          UnsafeRawBufferPointer(
-            start: frames + Int(descriptor.address), count: Int(descriptor.length))))
-    }
-    transmit.consumer = transmit.kernelIndex
-  }
+  // MARK: What the first interface does
 
-  /// What was sent since the last call, oldest first.
-  public func removeSent() -> [[UInt8]] {
-    defer { sent = [] }
-    return sent
-  }
+  /// As `SimulatedInterface.deliver`.
+  public func deliver(_ frame: [UInt8]) -> Bool { interfaces[0].deliver(frame) }
+  /// As `SimulatedInterface.takeTransmit`.
+  public func takeTransmit(budget: Int) { interfaces[0].takeTransmit(budget: budget) }
+  /// As `SimulatedInterface.complete`.
+  public func complete(at place: Int) { interfaces[0].complete(at: place) }
+  /// As `SimulatedInterface.removeSent`.
+  public func removeSent() -> [[UInt8]] { interfaces[0].removeSent() }
+  public var inFlight: [UInt64] { interfaces[0].inFlight }
+  public var sent: [[UInt8]] { interfaces[0].sent }
+  public var received: Int { interfaces[0].received }
 
-  /// Gives back the in-flight frame at `place`: completions may come out of order.
-  public func complete(at place: Int) {
-    let address = inFlight.remove(at: place)
-    completion.slot(completion.kernelIndex, bytes: 8).storeBytes(of: address, as: UInt64.self)
-    completion.kernelIndex &+= 1
-    completion.producer = completion.kernelIndex
-  }
-
-  public var received: Int { Int(receive.kernelIndex &- receive.consumer) }
+  // MARK: The ledger
 
   /// How many frames are where, if each is in exactly one place; nil and the ledger is broken.
   public var whereabouts: [String: Int]? { whereabouts(held: []) }
 
   /// - Parameter held: addresses in the frames that the worker keeps.
   public func whereabouts(held: [UInt64]) -> [String: Int]? {
-    var places: [String: [UInt64]] = ["in flight": inFlight, "held": held]
-    places["fill"] = addresses(fill, from: fill.kernelIndex, to: fill.producer, bytes: 8)
-    places["receive"] = addresses(
-      receive, from: receive.consumer, to: receive.kernelIndex, bytes: 16)
-    places["transmit"] = addresses(
-      transmit, from: transmit.kernelIndex, to: transmit.producer, bytes: 16)
-    places["completion"] = addresses(
-      completion, from: completion.consumer, to: completion.kernelIndex, bytes: 8)
+    var places = ["held": held]
+    for (index, interface) in interfaces.enumerated() {
+      for (name, addresses) in interface.places {
+        places[name, default: []] += addresses
+        let areOwn = addresses.allSatisfy { home(of: $0) == UInt64(index) }
+        guard areOwn || !["fill", "receive"].contains(name) else { return nil }
+      }
+    }
     let chunks = places.values.joined().map { $0 / UInt64(chunkBytes) }
     guard chunks.count == Int(frameCount), Set(chunks).count == chunks.count,
       chunks.allSatisfy({ $0 < UInt64(frameCount) })
@@ -154,8 +74,8 @@ public final class SimulatedKernel {
     return places.mapValues(\.count)
   }
 
-  /// Either entry type begins with the address.
-  private func addresses(_ ring: Ring, from: UInt32, to: UInt32, bytes: Int) -> [UInt64] {
-    (0..<(to &- from)).map { ring.slot(from &+ $0, bytes: bytes).load(as: UInt64.self) }
+  /// The interface that receives into the frame.
+  private func home(of address: UInt64) -> UInt64 {
+    address / UInt64(chunkBytes) / UInt64(Int(frameCount) / interfaces.count)
   }
 }

@@ -10,17 +10,17 @@ public final class StatedChecks: CheckSource {
   private let made = Mutex<Set<CheckInstance>>([])
   private let stated = Mutex<[CheckInstance: Bool]>([:])
 
-  private let told = Mutex<[IPAddress: MACAddress]>([:])
+  private let told = Mutex<[IPAddress: Neighbor]>([:])
 
   /// What the director last said of real servers whose VIP is asked.
-  public var neighbors: [IPAddress: MACAddress] { told.withLock { $0 } }
+  public var neighbors: [IPAddress: Neighbor] { told.withLock { $0 } }
 
   public init() {
     (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
   public func make(
-    _ checks: Set<CheckInstance>, neighbors: [IPAddress: MACAddress]
+    _ checks: Set<CheckInstance>, neighbors: [IPAddress: Neighbor]
   ) -> Set<CheckInstance> {
     made.withLock { $0 = checks }
     told.withLock { $0 = neighbors }

@@ -20,7 +20,7 @@ final class RunningChecks {
     loop = try Crew.onFirstCPU {
       Thread.detachNewThread { Self.answer(listener) }
       return try CheckLoop(
-        interface: 1, logger: Logger(label: "loop") { _ in SwiftLogNoOpLogHandler() })
+        interfaces: [1], logger: Logger(label: "loop") { _ in SwiftLogNoOpLogHandler() })
     }
     var check = HealthCheck(.tcp, port: Port(port))
     check.schedule.intervalMilliseconds = 1000

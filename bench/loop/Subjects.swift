@@ -54,7 +54,7 @@ final class MartinetSubject: Subject {
       now: Tick(rawValue: 0))
     snapshot = try Snapshot(Site(workload).specification, generation: 1)
     view = forwarder.view
-    loop = WorkerLoop(kernel.memory, forwarder: forwarder)
+    loop = WorkerLoop([kernel.memory], forwarder: forwarder)
     loop.adopt(snapshot)
   }
 

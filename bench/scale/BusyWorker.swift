@@ -27,7 +27,7 @@ final class BusyWorker: @unchecked Sendable {
       ForwarderConfiguration(ipv4Entries: workload.entries, ipv6Entries: 8), templates: templates,
       now: .now())
     view = forwarder.view
-    loop = WorkerLoop(kernel.memory, forwarder: forwarder)
+    loop = WorkerLoop([kernel.memory], forwarder: forwarder)
   }
 
   /// The caller keeps the snapshot alive until a later one has been adopted.

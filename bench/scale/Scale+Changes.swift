@@ -46,7 +46,7 @@ extension Scale {
   private static func site(_ count: Int, weight: UInt32) -> SiteConfiguration {
     let key = VirtualServiceKey(
       address: .v4(IPv4Address(rawValue: Site.firstVIP)), ipProtocol: .tcp, port: Port(Site.port))
-    var site = SiteConfiguration(port: PortConfiguration(interface: "none"))
+    var site = SiteConfiguration(ports: [PortConfiguration(interface: "none")])
     site.tables = [
       SiteConfiguration.ServiceTable(
         service: ServiceConfiguration(key: key, scheduler: .wrr),

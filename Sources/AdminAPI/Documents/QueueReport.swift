@@ -7,6 +7,8 @@ public struct QueueReport: Hashable, Sendable, Codable {
   public var worker: [String: UInt64]
   /// The AF_XDP socket's: the six of `XDP_STATISTICS` (linux/if_xdp.h).
   public var socket: Socket
+  /// The same two of each interface.
+  public var interfaces: [Interface]
   /// What was forwarded to all real servers together.
   public var statistics: Counters
   public var rates: Counters
@@ -35,6 +37,19 @@ public struct QueueReport: Hashable, Sendable, Codable {
     }
   }
 
+  /// What a queue counts of one interface.
+  public struct Interface: Hashable, Sendable, Codable {
+    public var name: String
+    public var worker: [String: UInt64]
+    public var socket: Socket
+
+    public init(name: String, worker: [String: UInt64], socket: Socket) {
+      self.name = name
+      self.worker = worker
+      self.socket = socket
+    }
+  }
+
   public struct Socket: Hashable, Sendable, Codable {
     public var rxDropped: UInt64
     public var rxInvalidDescriptors: UInt64
@@ -57,14 +72,15 @@ public struct QueueReport: Hashable, Sendable, Codable {
   }
 
   public init(
-    queue: Int, worker: [String: UInt64], socket: Socket, statistics: Counters = Counters(),
-    rates: Counters = Counters(), drops: [String: UInt64], sideTraffic: [String: UInt64],
-    ipv4Connections: UInt64, ipv6Connections: UInt64, ipv4Entries: Int, ipv6Entries: Int,
-    unrecorded: UInt64, evictions: [Eviction]
+    queue: Int, worker: [String: UInt64], socket: Socket, interfaces: [Interface] = [],
+    statistics: Counters = Counters(), rates: Counters = Counters(), drops: [String: UInt64],
+    sideTraffic: [String: UInt64], ipv4Connections: UInt64, ipv6Connections: UInt64,
+    ipv4Entries: Int, ipv6Entries: Int, unrecorded: UInt64, evictions: [Eviction]
   ) {
     self.queue = queue
     self.worker = worker
     self.socket = socket
+    self.interfaces = interfaces
     self.statistics = statistics
     self.rates = rates
     self.drops = drops

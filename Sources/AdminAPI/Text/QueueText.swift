@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension [QueueReport] {
-  /// A line per receive queue: what went through it, how full its tables are, what had to yield.
+  /// A line per receive queue and interface: what came in by it; on a queue's first line too how
+  /// full its tables are and what had to yield.
   public var text: String {
     let titles = [
-      "Queue", "Received", "Forwarded", "Answered", "Dropped", "IPv4 records", "IPv6 records",
-      "Unrecorded", "Evicted", "after",
+      "Queue", "Interface", "Received", "Forwarded", "Answered", "Dropped", "IPv4 records",
+      "IPv6 records", "Unrecorded", "Evicted", "after",
     ]
-    let rows = [titles] + map(\.cells)
+    let rows = [titles] + flatMap(\.rows)
     let widths = titles.indices.map { column in
-      rows.map { $0[column].utf8.count }.max() ?? 0
+      rows.compactMap { column < $0.count ? $0[column].utf8.count : nil }.max() ?? 0
     }
     return rows.map { row in
       zip(row, widths).map(aligned).joined(separator: "  ") + "\n"
@@ -18,13 +19,17 @@ extension [QueueReport] {
 }
 
 extension QueueReport {
-  fileprivate var cells: [String] {
-    let packets = ["received", "forwarded", "answered", "dropped"].map { worker[$0] ?? 0 }
-    let evicted = evictions.reduce(0) { $0 &+ $1.connections }
-    return ["\(queue)"] + packets.map(String.init) + [
+  fileprivate var rows: [[String]] {
+    let tables = [
       Self.share(ipv4Connections, of: ipv4Entries), Self.share(ipv6Connections, of: ipv6Entries),
-      "\(unrecorded)", "\(evicted)", shortestSilence,
+      "\(unrecorded)", "\(evictions.reduce(0) { $0 &+ $1.connections })", shortestSilence,
     ]
+    return interfaces.enumerated().map { place, interface in
+      let packets = ["received", "forwarded", "answered", "dropped"].map {
+        "\(interface.worker[$0] ?? 0)"
+      }
+      return ["\(queue)", interface.name] + packets + (place == 0 ? tables : [])
+    }
   }
 
   private static func share(_ records: UInt64, of entries: Int) -> String {

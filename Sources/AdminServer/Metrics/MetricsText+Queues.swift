@@ -8,7 +8,9 @@ extension MetricsText {
       let family = family(
         "martinet_queue_\("\(counter)".snakeCased)_total", .counter, counter.help)
       for queue in queues {
-        add(queue.worker[counter] ?? 0, ["queue": "\(queue.queue)"], to: family)
+        for socket in queue.sockets {
+          add(socket.worker[counter] ?? 0, Self.labels(of: socket, queue), to: family)
+        }
       }
     }
     describeForwarded(queues)
@@ -109,8 +111,16 @@ extension MetricsText {
     ]
     for (name, help, value) in figures {
       let family = family("martinet_socket_\(name)_total", .counter, help)
-      for queue in queues { add(value(queue.socket), ["queue": "\(queue.queue)"], to: family) }
+      for queue in queues {
+        for socket in queue.sockets {
+          add(value(socket.socket), Self.labels(of: socket, queue), to: family)
+        }
+      }
     }
+  }
+
+  private static func labels(of socket: SocketStatistics, _ queue: QueueStatistics) -> Labels {
+    ["queue": "\(queue.queue)", "interface": socket.interface]
   }
 }
 
@@ -131,7 +141,7 @@ extension QueueCounter {
     case .transmitAgain: "Wakeups that the kernel asked to repeat."
     case .transmitLost: "Packets that the driver dropped while it sent."
     case .linkDown: "Wakeups that found the interface down."
-    case .sleeps: "Times the worker slept because nothing came."
+    case .sleeps: "Times the worker slept because nothing came by any interface; the first has it."
     }
   }
 }

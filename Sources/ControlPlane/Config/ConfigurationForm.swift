@@ -109,6 +109,21 @@ struct ConfigurationForm {
     section(name, visit)
   }
 
+  /// Whether the mapping has a key: where it is written, as the caller has it.
+  func has(_ name: String, whereWritten isWritten: Bool) -> Bool {
+    guard case .reading(let fields) = purpose else { return isWritten }
+    return fields[name] != nil
+  }
+
+  /// A key that must not be there, as another one is.
+  mutating func exclude(_ name: String, by other: String) {
+    guard case .reading(let fields) = purpose else { return }
+    known.append(name)
+    if let node = fields[name] {
+      complain(name, node, "stands beside `\(other)`, which has it all: keep one of them")
+    }
+  }
+
   /// A mapping that turns something on by being there.
   mutating func section<Value>(
     _ name: String, _ value: inout Value?, new: Value,

@@ -17,7 +17,7 @@ extension SiteConfiguration {
     } catch {
       throw ConfigurationFindings(findings: [ConfigurationFinding(error)])
     }
-    self.init(port: PortConfiguration(interface: ""))
+    self.init(ports: [])
     var form = ConfigurationForm(reading: root, path: "")
     visit(&form)
     form.finish()
@@ -43,13 +43,7 @@ extension SiteConfiguration {
 
   /// Reads or writes every field.
   mutating func visit(_ form: inout ConfigurationForm) {
-    form.requiredSection("interface") { form in
-      form.required("name", .interface, &port.interface)
-      form.field("xdp-mode", .oneOf, &port.xdpMode)
-      form.field("copy-mode", .copyMode, &port.copyMode)
-      form.field("queues", .queues, &port.queues)
-      form.field("busy-poll", .flag, &busyPoll)
-    }
+    visitInterfaces(&form)
     form.field("control", .socketPath, &control)
     form.field("metrics", .endpoint, &metrics)
     form.section("api", &api, new: .blank) { $1.visit(&$0) }
@@ -79,6 +73,38 @@ extension SiteConfiguration {
         keys.insert(table.service.key).inserted,
         "\(table.service.key) is in the file twice: put all real servers into one")
     }
+  }
+
+  /// One as a mapping, several as a list of such mappings.
+  private mutating func visitInterfaces(_ form: inout ConfigurationForm) {
+    let blank = PortConfiguration(interface: "")
+    guard form.has("interfaces", whereWritten: ports.count > 1) else {
+      var port = ports.first ?? blank
+      form.requiredSection("interface") { visit(&$0, &port) }
+      form.exclude("interfaces", by: "interface")
+      ports = [port]
+      return
+    }
+    form.exclude("interface", by: "interfaces")
+    var (several, names) = (ports, Set<String>())
+    form.list("interfaces", &several, new: blank) { form, port in
+      visit(&form, &port)
+      form.check(
+        names.insert(port.interface).inserted, "\(port.interface) is in the file twice: keep one")
+    }
+    form.check(!several.isEmpty, "`interfaces` is empty: give one or more")
+    ports = several
+  }
+
+  /// Workers never sleep where one of the interfaces has it so.
+  private mutating func visit(_ form: inout ConfigurationForm, _ port: inout PortConfiguration) {
+    form.required("name", .interface, &port.interface)
+    form.field("xdp-mode", .oneOf, &port.xdpMode)
+    form.field("copy-mode", .copyMode, &port.copyMode)
+    form.field("queues", .queues, &port.queues)
+    var spins = busyPoll
+    form.field("busy-poll", .flag, &spins)
+    busyPoll = busyPoll || spins
   }
 
   private mutating func visitMarks(_ form: inout ConfigurationForm) {

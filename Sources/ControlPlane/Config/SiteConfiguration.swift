@@ -3,7 +3,8 @@ import DataPlane
 
 /// All that the configuration file says: what `martinet run` starts with.
 public struct SiteConfiguration: Equatable, Sendable {
-  public var port: PortConfiguration
+  /// Of the interfaces, at least one, by `EgressIndex`.
+  public var ports: [PortConfiguration]
   /// Workers spin and never sleep.
   public var busyPoll = false
   /// The Unix socket that commands come in by; nil for the usual one.
@@ -12,7 +13,7 @@ public struct SiteConfiguration: Equatable, Sendable {
   public var metrics: TCPEndpoint?
   /// Where the API is to be had over TCP; nil for nowhere.
   public var api: APIEndpoint?
-  /// Whether the VIPs are put on the interface and made known to the LAN.
+  /// Whether the VIPs are put on the first interface and made known to all LANs.
   public var announce = false
   /// Whose they are from the start, where they are announced.
   public var role = DirectorRole.master
@@ -24,8 +25,8 @@ public struct SiteConfiguration: Equatable, Sendable {
   public var marks: [MarkTable] = []
   public var tables: [ServiceTable] = []
 
-  public init(port: PortConfiguration) {
-    self.port = port
+  public init(ports: [PortConfiguration]) {
+    self.ports = ports
   }
 
   /// As `ForwarderConfiguration` has them.
@@ -62,10 +63,13 @@ public struct SiteConfiguration: Equatable, Sendable {
     }
   }
 
+  /// Names of the interfaces, for people.
+  public var interfaceNames: String { ports.map(\.interface).joined(separator: ", ") }
+
   /// For `WorkerGroup`.
   public var workers: WorkerConfiguration {
     WorkerConfiguration(
-      port: port,
+      ports: ports,
       forwarder: ForwarderConfiguration(
         ipv4Entries: capacity.ipv4Connections, ipv6Entries: capacity.ipv6Connections,
         templateEntries: capacity.persistentClients),

@@ -86,11 +86,11 @@ extension Director {
     }
   }
 
-  private func neighbors(of wanted: Set<CheckInstance>) -> [IPAddress: MACAddress] {
+  private func neighbors(of wanted: Set<CheckInstance>) -> [IPAddress: Neighbor] {
     let addresses = Set(wanted.filter { $0.vip != nil }.map(\.address))
     return addresses.reduce(into: [:]) { known, address in
       let service = followers[address]?.first.flatMap { services[$0] }
-      known[address] = service?.realServers[address]?.neighbor.macAddress
+      known[address] = service?.realServers[address]?.neighbor
     }
   }
 

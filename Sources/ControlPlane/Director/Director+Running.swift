@@ -68,7 +68,8 @@ extension Director {
         logger.notice("interface is up again", metadata: metadata)
       } else {
         downInterfaces.insert(egress)
-        logger.warning("interface is down: nothing is forwarded until it is up", metadata: metadata)
+        logger.warning(
+          "interface is down: nothing is forwarded by it until it is up", metadata: metadata)
       }
     }
     guard egressMACAddresses[Int(egress)] != macAddress else { return }

@@ -12,8 +12,8 @@ public protocol ForwardingPlane: Sendable {
   /// Every worker has looked at all its connections since it adopted this generation.
   var sweptGeneration: UInt64 { get }
 
-  /// Opens the way from the interface to the workers for the packets to these ports. Doing so twice
-  /// is doing it once.
+  /// Opens the way from the interfaces to the workers for the packets to these ports. Doing so
+  /// twice is doing it once.
   func open(_ ports: VirtualPorts) throws
 
   /// Closes it: the kernel sees the packets again, except those to ports that are open otherwise.
@@ -42,9 +42,5 @@ public protocol ForwardingPlane: Sendable {
 }
 
 extension WorkerGroup: ForwardingPlane {
-  public var egressMACAddresses: [MACAddress] { [interface.macAddress] }
-
-  public func setMACAddress(_ macAddress: MACAddress, of egress: EgressIndex) throws {
-    try setMACAddress(macAddress)
-  }
+  public var egressMACAddresses: [MACAddress] { interfaces.map(\.macAddress) }
 }

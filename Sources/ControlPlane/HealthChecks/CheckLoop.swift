@@ -30,14 +30,14 @@ public final class CheckLoop: CheckSource {
 
   /// Throws where the system has no descriptor or thread for it.
   ///
-  /// - Parameter interface: the index of the one that VIPs are asked on.
-  public init(interface: Int32, logger: Logger) throws(DirectorError) {
+  /// - Parameter interfaces: the indices of those that VIPs are asked on, by `EgressIndex`.
+  public init(interfaces: [Int32], logger: Logger) throws(DirectorError) {
     guard let poller = Poller() else {
       throw .system("cannot make health checks: epoll: \(String(cString: strerror(errno)))")
     }
     self.poller = poller
     (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    let maker = ProbeMaker(interface: interface, poller: poller)
+    let maker = ProbeMaker(interfaces: interfaces, poller: poller)
     let core = CheckCore(logger: logger, probes: maker.probes)
     state = Mutex(State(core: core, maker: maker))
     Self.raiseDescriptorLimit()
@@ -48,7 +48,7 @@ public final class CheckLoop: CheckSource {
   }
 
   public func make(
-    _ checks: Set<CheckInstance>, neighbors: [IPAddress: MACAddress]
+    _ checks: Set<CheckInstance>, neighbors: [IPAddress: Neighbor]
   ) -> Set<CheckInstance> {
     let down = state.withLock { state in
       state.maker.link.neighbors = neighbors

@@ -8,7 +8,7 @@ public protocol CheckSource: Sendable {
   ///
   /// - Parameter neighbors: where real servers are whose VIP is asked, as far as that is known.
   func make(
-    _ checks: Set<CheckInstance>, neighbors: [IPAddress: MACAddress]
+    _ checks: Set<CheckInstance>, neighbors: [IPAddress: Neighbor]
   ) -> Set<CheckInstance>
 
   /// Says that a check has come up or gone down since, for one reader; several may be one.

@@ -70,7 +70,9 @@ public final class KernelNeighbors: NeighborSource {
       let requests = try NetlinkSocket()
       var egresses: [Link] = []
       for index in interfaceIndices {
-        guard let link = try requests.link(index: index) else { continue }
+        guard let link = try requests.link(index: index) else {
+          throw NetlinkError(code: -NLE_NODEV, action: "find interface \(index)")
+        }
         egresses.append(link)
       }
       self.egresses = egresses

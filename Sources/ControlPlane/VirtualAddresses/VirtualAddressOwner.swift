@@ -4,7 +4,8 @@ import Logging
 
 /// Which of two directors the VIPs belong to, in keepalived's words (VRRP, RFC 5798 §6.4).
 public enum DirectorRole: String, CaseIterable, Hashable, Sendable {
-  /// Has the VIPs on its interface, so that its kernel answers ARP and neighbour solicitations.
+  /// Has the VIPs on its first interface, so that its kernel answers ARP and neighbour
+  /// solicitations.
   case master
   /// Forwards what reaches it all the same, and leaves the VIPs to the other.
   case backup
@@ -16,7 +17,8 @@ public struct VirtualAddressStatus: Hashable, Sendable {
   public var isHeld: Bool
 }
 
-/// Puts the VIPs of all services on the director's interface and tells the LAN, while it is master.
+/// Puts the VIPs of all services on the director's first interface and tells the LANs of all, while
+/// it is master.
 ///
 /// An address that something else put there is used as it is and never removed. Those put there by
 /// a director are marked in the kernel (IFA_PROTO, Linux 5.18), so that the next one takes back
@@ -35,7 +37,8 @@ public actor VirtualAddressOwner {
   public private(set) var role: DirectorRole
   private let interfaceIndex: Int32
   private let socket: NetlinkSocket
-  private let sender: PacketSocket
+  /// Of each interface: where the LAN is told.
+  private let senders: [(index: Int32, socket: PacketSocket)]
   private let script: NotifyScript?
   private let logger: Logger
 
@@ -50,18 +53,26 @@ public actor VirtualAddressOwner {
   /// Of the network namespace of the calling thread; throws what is in the way, as missing
   /// capabilities.
   ///
-  /// - Parameter notify: the command for changes of role, a path and arguments; nil for none.
+  /// - Parameters:
+  ///   - interfaces: at least one; the first one gets the VIPs.
+  ///   - notify: the command for changes of role, a path and arguments; nil for none.
   public init(
-    interface: String, index: UInt32, role: DirectorRole, notify: String?, logger: Logger
+    interfaces: [InterfaceDescription], role: DirectorRole, notify: String?, logger: Logger
   ) throws(DirectorError) {
+    let interface = interfaces[0].name
     self.interface = interface
     self.role = role
     self.logger = logger
     script = notify.map { NotifyScript($0, interface: interface, logger: logger) }
-    interfaceIndex = Int32(index)
+    interfaceIndex = Int32(interfaces[0].index)
     do {
       socket = try NetlinkSocket()
-      sender = try PacketSocket(interface: interfaceIndex)
+      var senders: [(Int32, PacketSocket)] = []
+      for interface in interfaces {
+        let index = Int32(interface.index)
+        senders.append((index, try PacketSocket(interface: index)))
+      }
+      self.senders = senders
     } catch {
       throw .system("\(error)")
     }
@@ -169,15 +180,18 @@ public actor VirtualAddressOwner {
   }
 
   private func send(_ addresses: [IPAddress]) {
-    do {
-      guard let macAddress = try socket.link(index: interfaceIndex)?.macAddress else { return }
-      for address in addresses {
-        let announcement = Announcement(of: address, at: macAddress)
-        try sender.send(
-          announcement.packet, of: announcement.etherType, to: announcement.destination)
+    for sender in senders {
+      do {
+        guard let macAddress = try socket.link(index: sender.index)?.macAddress else { continue }
+        for address in addresses {
+          let announcement = Announcement(of: address, at: macAddress)
+          try sender.socket.send(
+            announcement.packet, of: announcement.etherType, to: announcement.destination)
+        }
+      } catch {
+        logger.warning(
+          "VIPs are not announced: \(error)", metadata: ["interface-index": "\(sender.index)"])
       }
-    } catch {
-      logger.warning("VIPs are not announced: \(error)", metadata: ["interface": "\(interface)"])
     }
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Index of an interface that frames leave by; the interface they came in on is 0 until a second
-/// one is configured.
+/// Index of an interface, in the order in which they are configured: of the one that a frame leaves
+/// by.
 public typealias EgressIndex = UInt8
 
 /// Why a frame was not forwarded. Every reason is counted per worker.
@@ -35,6 +35,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case timeExceeded
   /// A later fragment that was held for its first one and made room for a newer one.
   case fragmentPenFull
+  /// The interface that leads to the real server is down, and no more frames wait for it to be up.
+  case egressDown
 
   /// Whether it happens on a healthy network with a healthy configuration.
   public var isNormal: Bool {
@@ -43,7 +45,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
       .timeExceeded:
       true
     case .truncated, .notIP, .badHeader, .tinyFragment, .noRealServer, .realServerRemoved,
-      .neighborUnresolved, .fragmentPenFull:
+      .neighborUnresolved, .fragmentPenFull, .egressDown:
       false
     }
   }

@@ -29,6 +29,15 @@ public struct ProgramCounters: Sendable, Equatable {
     self.otherHost = otherHost
     self.malformed = malformed
   }
+
+  static func += (left: inout Self, right: Self) {
+    left.services &+= right.services
+    left.fragments &+= right.fragments
+    left.icmpErrors &+= right.icmpErrors
+    left.withoutSocket &+= right.withoutSocket
+    left.otherHost &+= right.otherHost
+    left.malformed &+= right.malformed
+  }
 }
 
 /// bpf/director.bpf.c in the kernel, with its maps. The owner unloads it by going out of scope.

@@ -39,6 +39,14 @@ struct Interface {
     queueCount = Int(found.receive_queues)
   }
 
+  /// Another program would only be found out when all else is done.
+  func checkFree() throws(PortError) {
+    var program: UInt32 = 0
+    if bpf_xdp_query_id(Int32(index), 0, &program) == 0, program != 0 {
+      throw .programAttached(name)
+    }
+  }
+
   /// Octets of a UMEM frame that holds the interface's largest packet.
   func chunkBytes() throws(PortError) -> UInt32 {
     let needed = mtu + Self.linkHeaderBytes + Self.headroomBytes

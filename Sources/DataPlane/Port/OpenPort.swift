@@ -4,8 +4,8 @@ import Glibc
 
 /// An interface with the program loaded and a socket bound to each of its receive queues.
 ///
-/// Packets arrive from `attach` on. All calls come from one thread at a time; the sockets' rings
-/// are their workers'. Going out of scope detaches, closes and unmaps everything.
+/// Packets arrive from `attach` on. The frames must outlive it. All calls come from one thread at a
+/// time; the sockets' rings are their workers'. Going out of scope detaches and closes everything.
 struct OpenPort: ~Copyable {
   /// How long another owner of a queue may take to go away: the kernel frees a queue 20 ms after
   /// its socket was closed (af-xdp-facts.md §4).
@@ -16,25 +16,34 @@ struct OpenPort: ~Copyable {
   private var link: ProgramLink
   let description: InterfaceDescription
   /// One per queue, in order.
-  let sockets: QueueSockets
+  let sockets: UniqueArray<QueueSocket>
   private var program: DirectorProgram
 
   /// Opens everything in the caller's network namespace and lets no packet in yet.
-  init(_ configuration: PortConfiguration) throws(PortError) {
-    let interface = try Interface(named: configuration.interface)
-    try Self.checkFree(interface)
+  ///
+  /// - Parameter frames: of each queue that gets a socket, in chunks of `chunkBytes`.
+  init(
+    _ interface: Interface, _ configuration: PortConfiguration,
+    frames: borrowing UniqueArray<SharedMemory>, chunkBytes: UInt32
+  ) throws(PortError) {
     let program = try DirectorProgram(macAddress: interface.macAddress)
-    let sockets = try QueueSockets(
-      count: interface.workerCount(configuration.queues)
+    let isZeroCopy = try Self.isZeroCopy(configuration)
+    let sockets = try UniqueArray<QueueSocket>(
+      count: frames.count
     ) { queue throws(PortError) in
-      let socket = try Self.openQueue(queue, interface, configuration)
-      try program.setSocket(socket.fileDescriptor, queue: queue)
+      let socket = try Self.openQueue(
+        QueueBinding(
+          interface: interface.name, queue: UInt32(queue), isZeroCopy: isZeroCopy,
+          chunkBytes: chunkBytes, frames: frames[queue].pointee.base,
+          frameBytes: UInt64(frames[queue].pointee.byteCount)))
+      try program.setSocket(socket.fileDescriptor, queue: UInt32(queue))
       return socket
     }
     description = InterfaceDescription(
       name: interface.name, index: interface.index, macAddress: interface.macAddress,
       mtu: interface.mtu, queueCount: sockets.count, xdpMode: configuration.xdpMode,
-      isZeroCopy: sockets[0].isZeroCopy, hasTransmitBudget: sockets[0].hasTransmitBudget)
+      isZeroCopy: sockets[0].pointee.isZeroCopy,
+      hasTransmitBudget: sockets[0].pointee.hasTransmitBudget)
     self.sockets = sockets
     self.program = program
     link = ProgramLink()
@@ -60,27 +69,14 @@ struct OpenPort: ~Copyable {
   /// What the program decided, summed over all CPUs.
   var counters: ProgramCounters { program.counters }
 
-  /// Another program would only be found out by `attach`, when all else is done.
-  private static func checkFree(_ interface: Interface) throws(PortError) {
-    var program: UInt32 = 0
-    if bpf_xdp_query_id(Int32(interface.index), 0, &program) == 0, program != 0 {
-      throw .programAttached(interface.name)
-    }
-  }
-
-  private static func openQueue(
-    _ queue: UInt32, _ interface: Interface, _ configuration: PortConfiguration
-  ) throws(PortError) -> QueueSocket {
-    let binding = QueueBinding(
-      interface: interface.name, queue: queue,
-      isZeroCopy: try isZeroCopy(configuration), chunkBytes: try interface.chunkBytes())
+  private static func openQueue(_ binding: QueueBinding) throws(PortError) -> QueueSocket {
     let deadline = Tick.now().advanced(byMilliseconds: UInt32(bindMilliseconds))
     while true {
       do throws(Errno) {
         return try QueueSocket(binding)
       } catch {
         guard error.rawValue == EBUSY, deadline.milliseconds(since: .now()) > 0 else {
-          throw bindError(error.rawValue, binding, configuration)
+          throw bindError(error.rawValue, binding)
         }
       }
       usleep(retryMicroseconds)
@@ -98,7 +94,7 @@ struct OpenPort: ~Copyable {
   }
 
   private static func bindError(
-    _ code: Int32, _ binding: QueueBinding, _ configuration: PortConfiguration
+    _ code: Int32, _ binding: QueueBinding
   ) -> PortError {
     let queue = "queue \(binding.queue) of \(binding.interface)"
     switch code {

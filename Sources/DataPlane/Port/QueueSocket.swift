@@ -12,6 +12,15 @@ public struct XDPStatistics: Sendable, Equatable {
   public var rxRingFull: UInt64 = 0
   public var fillRingEmpty: UInt64 = 0
   public var txRingEmpty: UInt64 = 0
+
+  static func += (left: inout Self, right: Self) {
+    left.rxDropped &+= right.rxDropped
+    left.rxInvalidDescriptors &+= right.rxInvalidDescriptors
+    left.txInvalidDescriptors &+= right.txInvalidDescriptors
+    left.rxRingFull &+= right.rxRingFull
+    left.fillRingEmpty &+= right.fillRingEmpty
+    left.txRingEmpty &+= right.txRingEmpty
+  }
 }
 
 /// How an AF_XDP socket is bound.
@@ -20,16 +29,26 @@ struct QueueBinding {
   var queue: UInt32
   var isZeroCopy: Bool
   var chunkBytes: UInt32
+  /// What is registered as the socket's UMEM; it must outlive the socket.
+  var frames: UnsafeMutableRawPointer
+  var frameBytes: UInt64
 }
 
 /// One AF_XDP socket bound to one receive queue, with its UMEM and four rings.
 ///
-/// All frames are the caller's: the fill ring is empty at first. The owner unbinds and unmaps by
-/// going out of scope; nothing may touch the rings then.
+/// All frames are the caller's: the fill ring is empty at first. The owner unbinds by going out of
+/// scope; nothing may touch the rings then.
+///
+/// The sockets of several interfaces have their frames in common, and each registers them as a UMEM
+/// of its own. XDP_SHARED_UMEM would save the kernel's list of the pages and take away the choice:
+/// zero copy would be all interfaces' or none's (`xp_assign_dev_shared`, net/xdp/xsk_buff_pool.c),
+/// and before Linux 6.0 no wakeup flag would reach the second one.
 struct QueueSocket: ~Copyable {
-  /// Entries of the fill and the completion ring, and frames: every frame fits into either, so
-  /// that no other place for frames is needed. Twice the RX ring, or a burst finds the fill ring
-  /// empty while the worker still reads the last one (af-xdp-facts.md §2.3).
+  /// Entries of the fill and the completion ring, and frames of one interface: all that it receives
+  /// into fit into the fill ring, so that no other place for frames is needed. Twice the RX ring,
+  /// or a burst finds the fill ring empty while the worker still reads the last one
+  /// (af-xdp-facts.md §2.3). Nothing is sent for which the completion ring has no room
+  /// (`xsk_cq_reserve…`, net/xdp/xsk.c): frames of other interfaces may come back by it too.
   static let frameCount: UInt32 = 4096
   /// Entries of the RX and TX ring: 2 ms at 1 Mpps, which outlasts a turn of the scheduler.
   static let ringEntries: UInt32 = 2048
@@ -42,16 +61,17 @@ struct QueueSocket: ~Copyable {
   let chunkBytes: UInt32
   let isZeroCopy: Bool
   let hasTransmitBudget: Bool
-  private let memory: SharedMemory
+  /// Base and octets of the UMEM.
+  let frames: UnsafeMutableRawPointer
+  let frameBytes: UInt64
   private let umem: OpaquePointer
   private let socket: OpaquePointer
   private let maps: RingMaps
 
   /// - Throws: the errno of the step that failed: EBUSY while another socket holds the queue.
   init(_ binding: QueueBinding) throws(Errno) {
-    let memory = try Self.frameMemory(binding)
     let maps = RingMaps()
-    let umem = try Self.register(memory.base, binding.chunkBytes, maps)
+    let umem = try Self.register(binding, maps)
     let socket: OpaquePointer
     do {
       socket = try Self.bind(binding, umem, maps)
@@ -65,10 +85,11 @@ struct QueueSocket: ~Copyable {
     isZeroCopy = Self.isZeroCopy(fileDescriptor)
     hasTransmitBudget = Self.set(
       SOL_XDP, XDP_MAX_TX_SKB_BUDGET, Self.transmitBudget, fileDescriptor)
-    // What is under way may be all frames; the default holds 277 small ones. Needs CAP_NET_ADMIN,
-    // and without it only the peaks suffer.
+    // What is under way may be all that completions have room for; the default holds 277 small
+    // frames. Needs CAP_NET_ADMIN, and without it only the peaks suffer.
     _ = Self.set(SOL_SOCKET, SO_SNDBUFFORCE, Int32(Self.frameCount * chunkBytes), fileDescriptor)
-    self.memory = memory
+    frames = binding.frames
+    frameBytes = binding.frameBytes
     self.umem = umem
     self.socket = socket
     self.maps = maps
@@ -80,25 +101,15 @@ struct QueueSocket: ~Copyable {
     xsk_umem__delete(umem)
   }
 
-  private static func frameMemory(_ binding: QueueBinding) throws(Errno) -> SharedMemory {
-    do {
-      return try SharedMemory(
-        byteCount: Int(frameCount * binding.chunkBytes), name: "martinet-frames-\(binding.queue)")
-    } catch {
-      throw Errno(rawValue: error.code)
-    }
-  }
-
   private static func register(
-    _ frames: UnsafeMutableRawPointer, _ chunkBytes: UInt32, _ maps: borrowing RingMaps
+    _ binding: QueueBinding, _ maps: borrowing RingMaps
   ) throws(Errno) -> OpaquePointer {
     var configuration = xsk_umem_config(
-      fill_size: frameCount, comp_size: frameCount, frame_size: chunkBytes, frame_headroom: 0,
-      flags: 0)
+      fill_size: frameCount, comp_size: frameCount, frame_size: binding.chunkBytes,
+      frame_headroom: 0, flags: 0)
     var umem: OpaquePointer?
     let status = xsk_umem__create(
-      &umem, frames, UInt64(frameCount) * UInt64(chunkBytes), maps.fill, maps.completion,
-      &configuration)
+      &umem, binding.frames, binding.frameBytes, maps.fill, maps.completion, &configuration)
     guard status == 0, let umem else { throw Errno(rawValue: -status) }
     return umem
   }
@@ -136,10 +147,6 @@ struct QueueSocket: ~Copyable {
     return options.flags & UInt32(XDP_OPTIONS_ZEROCOPY) != 0
   }
 
-  /// Base of the UMEM.
-  var frames: UnsafeMutableRawPointer { memory.base }
-  /// Octets of the whole UMEM.
-  var frameBytes: UInt64 { UInt64(Self.frameCount) * UInt64(chunkBytes) }
   var fill: RingMemory { RingMemory(maps.fill.pointee) }
   var completion: RingMemory { RingMemory(maps.completion.pointee) }
   var receive: RingMemory { RingMemory(maps.receive.pointee) }

@@ -12,6 +12,12 @@ public struct DoublingHistogram: Hashable, Sendable {
     self.sum = sum
   }
 
+  /// Of the same classes.
+  static func += (left: inout Self, right: Self) {
+    left.counts = zip(left.counts, right.counts).map { $0 &+ $1 }
+    left.sum &+= right.sum
+  }
+
   public var total: UInt64 { counts.reduce(0, &+) }
 
   /// The largest value of a class that is not the last, where the first takes values up to `unit`.

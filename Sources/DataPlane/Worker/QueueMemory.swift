@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// All of one queue that lies in memory: frames and the four rings. A socket maps it, or a test
-/// that plays the kernel.
+/// All of one interface's queue that lies in memory: frames and the four rings. A socket maps it,
+/// or a test that plays the kernel.
+///
+/// The queues of a worker, one of each interface, have all frames in common: equal parts of them,
+/// in the order of the interfaces, are what the interfaces receive into.
 public struct QueueMemory: BitwiseCopyable, @unchecked Sendable {
   public var frames: UnsafeMutableRawPointer
   /// Octets of the UMEM.

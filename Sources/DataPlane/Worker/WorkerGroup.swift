@@ -3,65 +3,31 @@ import CMachine
 import Glibc
 import Synchronization
 
-/// What the operator says about an interface's workers.
+/// What the operator says about the workers and their interfaces.
 public struct WorkerConfiguration: Sendable {
-  public var port: PortConfiguration
+  /// Of the interfaces, at least one, by `EgressIndex`.
+  public var ports: [PortConfiguration]
   /// The same for each worker: they share the hash key, so that one can find another's entries.
   public var forwarder: ForwarderConfiguration
   /// Workers spin and never sleep.
   public var busyPoll: Bool
 
   public init(
-    port: PortConfiguration, forwarder: ForwarderConfiguration = ForwarderConfiguration(),
+    ports: [PortConfiguration], forwarder: ForwarderConfiguration = ForwarderConfiguration(),
     busyPoll: Bool = false
   ) {
-    self.port = port
+    self.ports = ports
     self.forwarder = forwarder
     self.busyPoll = busyPoll
   }
 }
 
-/// Counters of one receive queue, its worker and its socket.
-public struct QueueStatistics: Sendable {
-  public var queue: Int
-  public var worker: [QueueCounter: UInt64]
-  public var socket: XDPStatistics
-  public var drops: [DropReason: UInt64]
-  public var sideTraffic: [SideTraffic: UInt64]
-  public var ipv4Connections: UInt64
-  public var ipv6Connections: UInt64
-  /// Records that there is room for.
-  public var ipv4Entries = 0
-  public var ipv6Entries = 0
-  /// Frames forwarded by hash, without a record, because the table was full there.
-  public var unrecorded: UInt64 = 0
-  public var evictions = EvictionAges()
-  public var batchSizes = DoublingHistogram()
-  /// In nanoseconds, by `QueueCounters.turnTimeUnitNanoseconds`.
-  public var turnTimes = DoublingHistogram()
-  /// To all real servers together; its totals never go back.
-  public var forwarded = RealServerStatistics()
-}
-
-extension QueueStatistics {
-  /// What a forwarder counts of it.
-  public init(queue: Int, _ view: ForwarderView) {
-    self.init(
-      queue: queue, worker: [:], socket: XDPStatistics(),
-      drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0, view.drops($0)) }),
-      sideTraffic: Dictionary(
-        uniqueKeysWithValues: SideTraffic.allCases.map { ($0, view.count(of: $0)) }),
-      ipv4Connections: view.ipv4Connections, ipv6Connections: view.ipv6Connections,
-      ipv4Entries: view.ipv4Entries, ipv6Entries: view.ipv6Entries, unrecorded: view.unrecorded,
-      evictions: view.evictions, forwarded: view.forwarded)
-  }
-}
-
-/// An interface with a worker on each of its queues: all that the control plane sees of them.
+/// Interfaces with a worker on each queue of all of them: all that the control plane sees of them.
 ///
 /// Its calls may come from any thread, and none of them reaches into a worker.
 public final class WorkerGroup: Sendable {
-  public let interface: InterfaceDescription
+  /// By `EgressIndex`.
+  public let interfaces: [InterfaceDescription]
   private let workers: [Worker]
   private let state: Mutex<State>
   /// Clients of persistent services.
@@ -69,15 +35,15 @@ public final class WorkerGroup: Sendable {
 
   private struct State: ~Copyable {
     /// nil after `stop`.
-    var port: OpenPort?
+    var ports: OpenPorts?
     /// Those a worker may still forward by, oldest first.
     var snapshots: [Snapshot] = []
   }
 
-  /// Opens the interface in the caller's network namespace, with a worker per queue that does not
+  /// Opens the interfaces in the caller's network namespace, with a worker per queue that does not
   /// run yet. No packet is touched before `start`.
   public init(_ configuration: WorkerConfiguration) throws(PortError) {
-    let port = try OpenPort(configuration.port)
+    let ports = try OpenPorts(configuration.ports)
     let cpus = try Self.allowedCPUs()
     var workers: [Worker] = []
     let templates: Templates
@@ -88,7 +54,7 @@ public final class WorkerGroup: Sendable {
     } catch {
       throw PortError(.exhausted, "mapping what workers share failed: \(error)")
     }
-    for queue in 0..<port.sockets.count {
+    for queue in 0..<ports.ports[0].pointee.sockets.count {
       let forwarder: Forwarder
       do {
         forwarder = try Forwarder(
@@ -97,17 +63,22 @@ public final class WorkerGroup: Sendable {
       } catch {
         throw PortError(.exhausted, "mapping the connection table failed: \(error)")
       }
+      var (memories, sockets): ([QueueMemory], [Int32]) = ([], [])
+      for index in 0..<ports.count {
+        memories.append(QueueMemory(ports.ports[index].pointee.sockets[queue].pointee))
+        sockets.append(ports.ports[index].pointee.sockets[queue].pointee.fileDescriptor)
+      }
       workers.append(
         Worker(
-          queue: queue, memory: QueueMemory(port.sockets[queue]),
-          socket: port.sockets[queue].fileDescriptor, forwarder: forwarder,
+          queue: queue,
+          memories: memories, sockets: sockets, forwarder: forwarder,
           cpu: cpus[queue % cpus.count], busyPoll: configuration.busyPoll))
     }
     for worker in workers { worker.join(workers.filter { $0 !== worker }.map(\.view)) }
-    interface = port.description
+    interfaces = ports.descriptions
     self.workers = workers
     self.templates = templates
-    state = Mutex(State(port: port))
+    state = Mutex(State(ports: ports))
   }
 
   deinit { stop() }
@@ -125,21 +96,22 @@ public final class WorkerGroup: Sendable {
       let code = worker.start()
       guard code == 0 else { throw .system("starting a worker", code) }
     }
-    try state.withLock { state throws(PortError) in try state.port?.attach() }
+    try state.withLock { state throws(PortError) in try state.ports?.attach() }
   }
 
-  /// Lets no more packets in, sends what the rings hold, ends the workers and gives the interface
-  /// back. May be called twice.
+  /// Lets no more packets in, sends what the rings hold, ends the workers and gives the
+  /// interfaces back. May be called twice.
   public func stop() {
     state.withLock { state in
-      state.port?.detach()
+      state.ports?.detach()
       for worker in workers { worker.stop() }
-      state.port = nil
+      state.ports = nil
     }
   }
 
   /// Has every worker forward by `snapshot` soon, and keeps it as long as one may.
   public func publish(_ snapshot: Snapshot) {
+    precondition(snapshot.egressCount <= interfaces.count, "real servers are where no socket is")
     state.withLock { state in
       state.snapshots.append(snapshot)
       for worker in workers { worker.publish(snapshot) }
@@ -156,17 +128,21 @@ public final class WorkerGroup: Sendable {
 
   /// From now on the packets to these ports go to the workers. Doing so twice is doing it once.
   public func open(_ ports: VirtualPorts) throws(PortError) {
-    try state.withLock { state throws(PortError) in try state.port?.open(ports) }
+    try state.withLock { state throws(PortError) in try state.ports?.open(ports) }
   }
 
   /// From now on they are the kernel's, except those to ports that are open otherwise.
   public func close(_ ports: VirtualPorts) throws(PortError) {
-    try state.withLock { state throws(PortError) in try state.port?.close(ports) }
+    try state.withLock { state throws(PortError) in try state.ports?.close(ports) }
   }
 
-  /// The interface has another MAC address: frames to it are taken from now on.
-  public func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
-    try state.withLock { state throws(PortError) in try state.port?.setMACAddress(macAddress) }
+  /// An interface has another MAC address: frames to it are taken from now on.
+  public func setMACAddress(
+    _ macAddress: MACAddress, of egress: EgressIndex
+  ) throws(PortError) {
+    try state.withLock { state throws(PortError) in
+      try state.ports?.setMACAddress(macAddress, of: Int(egress))
+    }
   }
 
   /// One per worker; valid as long as this object.
@@ -175,11 +151,11 @@ public final class WorkerGroup: Sendable {
   /// Why the first worker that gave up did, and what to do; nil while all are well.
   public var failure: String? {
     for (queue, worker) in workers.enumerated() {
-      guard let code = worker.failure else { continue }
-      return "the worker of queue \(queue) of \(interface.name) gave up: "
-        + (code == ENXIO || code == ENETDOWN
+      guard let failure = worker.failure else { continue }
+      return "the worker of queue \(queue) of \(interfaces[failure.interface].name) gave up: "
+        + (failure.code == ENXIO || failure.code == ENETDOWN
           ? "the interface is gone; bring it back and start again"
-          : "\(PortError.sentence(code)); start again")
+          : "\(PortError.sentence(failure.code)); start again")
     }
     return nil
   }
@@ -188,20 +164,33 @@ public final class WorkerGroup: Sendable {
   public var queueStatistics: [QueueStatistics] {
     workers.enumerated().map { queue, worker in
       var statistics = QueueStatistics(queue: queue, worker.view)
-      for counter in QueueCounter.allCases {
-        statistics.worker[counter] = worker.counters[counter]
-      }
-      statistics.socket =
-        state.withLock { $0.port?.sockets[queue].statistics } ?? XDPStatistics()
-      statistics.batchSizes = worker.counters.batchSizes
-      statistics.turnTimes = worker.counters.turnTimes
+      statistics.sockets = sockets(of: worker, queue)
+      statistics.batchSizes = Self.sum(worker, \.batchSizes)
+      statistics.turnTimes = Self.sum(worker, \.turnTimes)
       return statistics
     }
   }
 
+  private func sockets(of worker: Worker, _ queue: Int) -> [SocketStatistics] {
+    zip(interfaces, worker.counters).enumerated().map { place, figures in
+      let (interface, counters) = figures
+      return SocketStatistics(
+        interface: interface.name,
+        worker: Dictionary(uniqueKeysWithValues: QueueCounter.allCases.map { ($0, counters[$0]) }),
+        socket: state.withLock { $0.ports?.ports[place].pointee.sockets[queue].pointee.statistics }
+          ?? XDPStatistics())
+    }
+  }
+
+  private static func sum(
+    _ worker: Worker, _ figure: (QueueCounters) -> DoublingHistogram
+  ) -> DoublingHistogram {
+    worker.counters.dropFirst().reduce(into: figure(worker.counters[0])) { $0 += figure($1) }
+  }
+
   /// What the eBPF program decided; zeroes after `stop`.
   public var programCounters: ProgramCounters {
-    state.withLock { $0.port?.counters } ?? ProgramCounters()
+    state.withLock { $0.ports?.counters } ?? ProgramCounters()
   }
 }
 

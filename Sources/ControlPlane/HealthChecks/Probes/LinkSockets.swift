@@ -2,8 +2,8 @@
 import DataPlane
 import Glibc
 
-/// The packet sockets that VIPs are asked by: one for each IP version, open from the first question
-/// on. A filter in the kernel lets nothing up but what can be an answer.
+/// The packet sockets that VIPs are asked by: one for each interface and IP version, open from the
+/// first question on. A filter in the kernel lets nothing up but what can be an answer.
 final class LinkSockets {
   /// What answers come to: above the ports that Linux gives out by itself (ip(7),
   /// `ip_local_port_range` up to 60999), so that they are nobody's.
@@ -13,29 +13,43 @@ final class LinkSockets {
   private static let packetLimit = 4096
 
   /// By real server.
-  var neighbors: [IPAddress: MACAddress] = [:]
-  private let interface: Int32
+  var neighbors: [IPAddress: Neighbor] = [:]
+  /// By `EgressIndex`.
+  private let interfaces: [Int32]
   private let poller: Poller
-  /// The interface's own addresses, and when they were read.
+  /// The interfaces' own addresses, and when they were read.
   private var own: (addresses: [InterfaceAddress], read: Duration)?
-  private var sockets: [Bool: PacketSocket] = [:]
+  private var sockets: [SocketKey: PacketSocket] = [:]
   private var probes: [Port: (probe: VIPProbe, token: UInt64)] = [:]
   private var lastPort = Port(.random(in: ports.lowerBound.rawValue...ports.upperBound.rawValue))
 
-  init(interface: Int32, poller: Poller) {
-    self.interface = interface
+  private struct SocketKey: Hashable {
+    var interface: Int32
+    var isIPv6: Bool
+  }
+
+  init(interfaces: [Int32], poller: Poller) {
+    self.interfaces = interfaces
     self.poller = poller
   }
 
-  /// An address of the interface on the real server's network. The kernel's own choice may be the
+  /// An address of the real server's interface on its network. The kernel's own choice may be the
   /// VIP (RFC 6724 §5, rule 8), to which no answer comes.
   func source(towards realServer: IPAddress, notBeing vip: IPAddress) -> IPAddress? {
     let now = monotonicTime()
     if own.map({ now - $0.read >= Self.addressesAge }) ?? true {
       let all = (try? NetlinkSocket().addresses()) ?? []
-      own = (all.filter { $0.interfaceIndex == interface && !$0.isDeprecated }, now)
+      own = (all.filter { !$0.isDeprecated }, now)
     }
-    return own?.addresses.first { $0.address != vip && $0.isNeighbor(of: realServer) }?.address
+    let interface = interface(towards: realServer)
+    return own?.addresses.first {
+      $0.interfaceIndex == interface && $0.address != vip && $0.isNeighbor(of: realServer)
+    }?.address
+  }
+
+  /// The first one, where it is not known.
+  private func interface(towards realServer: IPAddress) -> Int32 {
+    interfaces[Int(neighbors[realServer]?.egress ?? 0)]
   }
 
   /// A port for the probe's answer; nil where all are taken.
@@ -54,18 +68,21 @@ final class LinkSockets {
 
   func release(_ port: Port) { probes[port] = nil }
 
-  /// 0, or the errno.
-  func send(_ packet: [UInt8], to macAddress: MACAddress, isIPv6: Bool) -> Int32 {
+  /// 0, or the errno; nil where the real server's MAC address is not known.
+  func send(_ packet: [UInt8], to realServer: IPAddress, isIPv6: Bool) -> Int32? {
+    guard let macAddress = neighbors[realServer]?.macAddress else { return nil }
+    let interface = interface(towards: realServer)
+    let key = SocketKey(interface: interface, isIPv6: isIPv6)
     let etherType: EtherType = isIPv6 ? .ipv6 : .ipv4
     do throws(SystemFailure) {
-      if sockets[isIPv6] == nil {
+      if sockets[key] == nil {
         let socket = try PacketSocket(
           interface: interface, receiving: etherType, isIPv6 ? LinkFilter.ipv6 : LinkFilter.ipv4)
         let code = poller.watch(socket.descriptor, as: Poller.linkToken)
         guard code == 0 else { return code }
-        sockets[isIPv6] = socket
+        sockets[key] = socket
       }
-      try sockets[isIPv6]!.send(packet, of: etherType, to: macAddress)
+      try sockets[key]!.send(packet, of: etherType, to: macAddress)
       return 0
     } catch {
       return error.code

@@ -10,10 +10,10 @@ final class ProbeMaker {
   let link: LinkSockets
   private let echoes: EchoSockets
 
-  init(interface: Int32, poller: Poller) {
+  init(interfaces: [Int32], poller: Poller) {
     self.poller = poller
     sockets = ProbeSockets(poller: poller)
-    link = LinkSockets(interface: interface, poller: poller)
+    link = LinkSockets(interfaces: interfaces, poller: poller)
     echoes = EchoSockets(poller: poller)
   }
 

@@ -95,10 +95,9 @@ final class VIPProbe: Probe {
 
   /// nil where it is sent.
   private func send(_ packet: [UInt8]) -> CheckResult? {
-    guard let macAddress = link.neighbors[realServer] else {
+    guard let code = link.send(packet, to: realServer, isIPv6: vip.isVersion6) else {
       return .failure("its MAC address is not known")
     }
-    let code = link.send(packet, to: macAddress, isIPv6: vip.isVersion6)
     return code == 0 ? nil : CheckResult(errno: code, "send")
   }
 }

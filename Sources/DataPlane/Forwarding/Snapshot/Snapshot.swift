@@ -19,12 +19,15 @@ public enum SnapshotError: Error, Equatable {
 /// goes: the publisher keeps it until every worker has taken a newer one.
 public final class Snapshot: @unchecked Sendable {
   public let generation: UInt64
+  /// Real servers are reached by egresses below this one.
+  let egressCount: Int
   let content: UnsafePointer<SnapshotContent>
   private let memory: UnsafeMutableRawPointer
 
   public init(_ specification: SnapshotSpecification, generation: UInt64) throws(SnapshotError) {
     try Self.validate(specification)
     self.generation = generation
+    egressCount = specification.egressMACAddresses.count
     let tables = specification.services.map(SchedulerTable.slots)
     let wide = specification.widePorts
     let sizes = Sizes(

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a worker's loop has of one interface's queue: its rings, and what it counts there.
+///
+/// One thread; other threads may read the counters while this value lives.
+struct QueueRings: ~Copyable {
+  var fill: FillRing
+  var completion: CompletionRing
+  var receive: ReceiveRing
+  var transmit: TransmitRing
+  let counters: QueueCounters
+  /// Whether the kernel takes nothing to be sent because the interface is down: what is for it and
+  /// finds no room is dropped then, and keeps no other interface waiting.
+  var isDown = false
+  private let counterBase: UnsafeMutableRawPointer
+
+  /// Goes on where the shared indices stand.
+  init(_ memory: QueueMemory) {
+    fill = FillRing(memory.fill)
+    completion = CompletionRing(memory.completion)
+    receive = ReceiveRing(memory.receive)
+    transmit = TransmitRing(memory.transmit)
+    counterBase = .allocate(byteCount: QueueCounters.byteCount, alignment: 64)
+    counterBase.initializeMemory(as: UInt8.self, repeating: 0, count: QueueCounters.byteCount)
+    counters = QueueCounters(counterBase)
+  }
+
+  deinit { counterBase.deallocate() }
+
+  /// How many packets may be received, `limit` at most, so that there is room for all of them here.
+  @inline(__always) mutating func room(_ limit: UInt32) -> UInt32 {
+    isDown ? limit : min(limit, transmit.reserve(limit))
+  }
+
+  /// Puts a packet into the transmit ring; false where it has no room.
+  mutating func send(_ packet: FrameDescriptor) -> Bool {
+    guard transmit.reserve(1) > 0 else { return false }
+    transmit.write(packet, at: 0)
+    transmit.submit(1)
+    return true
+  }
+}
