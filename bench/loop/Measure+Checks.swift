@@ -2,14 +2,34 @@
 import ArgumentParser
 import DataPlane
 import Foundation
+import Glibc
+import Synchronization
 
 extension Measure {
-  /// Of each round.
-  private static let pairs = 8
+  /// Of each round; each has a slice in every company, in random order.
+  private static let blocks = 24
+
+  /// What this process does on the first CPU during a slice.
+  private enum Company: String, CaseIterable {
+    case alone
+    /// The same once more: how far two of a kind are apart.
+    case again
+    /// Another load that takes as much of the CPU as the checks.
+    case spinner
+    case checks = "martinet"
+  }
+
+  /// What came of a slice.
+  private struct Slice {
+    var nanosecondsPerPacket: Double
+    /// Of its time, that all other threads of this process were running.
+    var othersShare: Double
+  }
 
   /// Packets of established connections on the last CPU, alone and while this process makes a
-  /// thousand checks a second on the first: many pairs of short slices, in the order alone, beside,
-  /// beside, alone, so that what drifts more slowly than that is in neither.
+  /// thousand checks a second on the first; and beside a spinner, for a CPU that is busy costs its
+  /// neighbour something on many machines, whatever it does. Slices are compared within blocks of a
+  /// second's part, so that what drifts more slowly is in none of the ratios.
   func measureBesideChecks() throws -> [Row] {
     let name = "beside-checks"
     guard Crew.cpus.count > 1 else {
@@ -21,43 +41,97 @@ extension Measure {
     let run = Run(
       try MartinetSubject(workload, seed: Loop.seed), workload,
       order: Run.order(workload, seed: Loop.seed))
-    // Some 0.4 s, frames being made between the turns.
-    let packets = 1 << 23
-    _ = Crew.run([run]) {
-      $0.prepare()
-      $0.pass(packets)
-    }
+    _ = Crew.run([run]) { $0.prepare() }
     let checks = Handed(try RunningChecks())
-    var (alone, beside) = ([Double](), [Double]())
-    for pair in 0..<options.roundCount * (options.smoke ? 2 : Self.pairs) {
-      for withChecks in pair % 2 == 0 ? [false, true] : [true, false] {
-        if withChecks { try Crew.onFirstCPU { checks.value.start() } }
-        let nanoseconds = Crew.run([run]) { $0.pass(packets) }[0]
-        if withChecks { try Crew.onFirstCPU { try checks.value.stop() } }
-        let time = Double(nanoseconds) / Double(packets)
-        if withChecks { beside.append(time) } else { alone.append(time) }
+    // The first of each is not counted: it warms up, and tells what the spinner has to take.
+    var share = 0.0
+    for _ in 0..<2 { share = try slice(run, beside: .checks, checks, share).othersShare }
+    var slices: [Company: [Slice]] = [:]
+    var generator = SplitMix(state: Loop.seed)
+    for _ in 0..<options.roundCount * (options.smoke ? 2 : Self.blocks) {
+      for company in Company.allCases.shuffled(using: &generator) {
+        slices[company, default: []].append(try slice(run, beside: company, checks, share))
       }
+      share = median(slices[.checks]!.map(\.othersShare))
     }
-    let shares = zip(beside, alone).map { 100 * $0 / $1 }
-    progress("  \(String(format: "%.2f", median(shares))) % of the time alone")
-    return [
-      row(name, "time per packet", "ns", beside, peer: "alone", ratio: median(shares) / 100),
-      row(name, "of the time alone", "%", shares, low: 0.25, high: 0.75),
-      row(name, "time per packet", "ns", alone, subject: "alone"),
-    ]
+    return rows(name, slices)
   }
 
-  /// - Parameters:
-  ///   - low: the share of the samples that is below the row's `low`.
-  ///   - high: the same of `high`.
-  private func row(
-    _ name: String, _ metric: String, _ unit: String, _ values: [Double],
-    subject: String = "martinet", low: Double = 0, high: Double = 1, peer: String? = nil,
-    ratio: Double? = nil
-  ) -> Row {
-    Row(
-      case: name, subject: subject, metric: metric, unit: unit, median: median(values),
-      low: quantile(low, values), high: quantile(high, values), samples: values.count, peer: peer,
-      ratio: ratio, pages: nil, origin: options.origin)
+  private func slice(
+    _ run: Run, beside company: Company, _ checks: Handed<RunningChecks>, _ share: Double
+  ) throws -> Slice {
+    let spinner = company == .spinner ? try Spinner(share: share) : nil
+    if company == .checks { try Crew.onFirstCPU { checks.value.start() } }
+    // Some 50 ms, and as much for the frames that are made between the turns.
+    let packets = 1 << 20
+    let slice = Crew.run([run]) { run in
+      let start = (all: nanoseconds(CLOCK_PROCESS_CPUTIME_ID), own: Run.processorNanoseconds)
+      let begun = nanoseconds(CLOCK_MONOTONIC)
+      let spent = run.pass(packets)
+      let all = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - start.all
+      let own = Run.processorNanoseconds - start.own
+      return Slice(
+        nanosecondsPerPacket: Double(spent) / Double(packets),
+        othersShare: (Double(all) - Double(own)) / Double(nanoseconds(CLOCK_MONOTONIC) - begun))
+    }[0]
+    spinner?.stop()
+    if company == .checks { try Crew.onFirstCPU { try checks.value.stop() } }
+    return slice
+  }
+
+  private func rows(_ name: String, _ slices: [Company: [Slice]]) -> [Row] {
+    func times(_ company: Company) -> [Double] { slices[company]!.map(\.nanosecondsPerPacket) }
+    func row(
+      _ company: Company, _ metric: String, _ unit: String, _ estimate: Estimate,
+      peer: Company? = nil
+    ) -> Row {
+      Row(
+        case: name, subject: company.rawValue, metric: metric, unit: unit, median: estimate.middle,
+        low: estimate.low, high: estimate.high, samples: slices[company]!.count,
+        peer: peer?.rawValue, ratio: peer.map { _ in estimate.middle / 100 }, pages: nil,
+        origin: options.origin)
+    }
+    func comparison(_ company: Company, _ peer: Company, _ metric: String) -> Row {
+      let estimate = Estimate(zip(times(company), times(peer)).map { 100 * $0 / $1 })
+      let interval = String(format: "%.2f to %.2f", estimate.low, estimate.high)
+      progress("  \(company.rawValue): \(interval) % \(metric)")
+      return row(company, metric, "%", estimate, peer: peer)
+    }
+    return [
+      comparison(.checks, .spinner, "of the time by a spinner"),
+      comparison(.checks, .alone, "of the time alone"),
+      comparison(.spinner, .alone, "of the time alone"),
+      comparison(.again, .alone, "of the time alone"),
+    ]
+      + Company.allCases.map { row($0, "time per packet", "ns", Estimate(times($0))) }
+      + Company.allCases.map {
+        row($0, "load on the first CPU", "%", Estimate(slices[$0]!.map { 100 * $0.othersShare }))
+      }
+  }
+}
+
+/// A thread that keeps the first CPU busy for a share of the time, on the beats of checks.
+private final class Spinner: Sendable {
+  private static let beatNanoseconds: UInt64 = 50_000_000
+  private let isStopped = Atomic(false)
+  private let end = DispatchSemaphore(value: 0)
+
+  init(share: Double) throws {
+    let busy = UInt64(min(1, max(0, share)) * Double(Self.beatNanoseconds))
+    try Crew.onFirstCPU { [self] in
+      Thread.detachNewThread { [self] in
+        while !isStopped.load(ordering: .relaxed) {
+          let start = nanoseconds(CLOCK_THREAD_CPUTIME_ID)
+          while nanoseconds(CLOCK_THREAD_CPUTIME_ID) < start + busy {}
+          usleep(UInt32((Self.beatNanoseconds - busy) / 1000))
+        }
+        end.signal()
+      }
+    }
+  }
+
+  func stop() {
+    isStopped.store(true, ordering: .relaxed)
+    end.wait()
   }
 }

@@ -81,11 +81,6 @@ func median(_ values: [Double]) -> Double {
   return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/// The sample that such a share of all of them is below, 0 being the least, 1 the greatest.
-func quantile(_ share: Double, _ values: [Double]) -> Double {
-  values.sorted()[Int((share * Double(values.count - 1)).rounded())]
-}
-
 extension [Row] {
   /// As bench's JSON files have them.
   func write(to path: String) throws {
