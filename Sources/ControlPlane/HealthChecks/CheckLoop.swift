@@ -15,10 +15,11 @@ public final class CheckLoop: CheckSource {
     var isStopped = false
   }
 
-  /// Checks begin, and are given up, on beats of so long: those of one beat share a wakeup, and
-  /// what they run through is in the processor's caches after the first. In C, each of a thousand a
-  /// second costs a third less with 25 than with 10, and a seventh less again with 50.
-  private static let beatMilliseconds: Int64 = 25
+  /// Checks begin, and are given up, on beats of so long, and so much late at most: those of one
+  /// beat share a wakeup, and what they run through is in the processor's caches after the first.
+  /// In C, each of a thousand a second costs a third less with 25 than with 10, and a seventh less
+  /// again with 50.
+  private static let beatMilliseconds: Int64 = 50
   /// From so many probes on, answers are gathered.
   private static let crowd = 8
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // asker tcp|http|udp|ping SECONDS ADDRESS: asks 250 addresses from ADDRESS on, at ports 80 to 83,
-// a thousand questions a second on beats of 25 ms, as the director's checks are asked, by the
+// a thousand questions a second on beats of 50 ms, as the director's checks are asked, by the
 // system calls that takes and nothing else. Prints questions, answers, and percent of a processor.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ADDRESSES = 250, PORTS = 4, FIRST_PORT = 80, BEAT_MILLISECONDS = 25, POOL = 64 };
+enum { ADDRESSES = 250, PORTS = 4, FIRST_PORT = 80, BEAT_MILLISECONDS = 50, POOL = 64 };
 enum { CROWD = 8, GATHERING_MICROSECONDS = 500, DESCRIPTORS = 4096 };
 enum phase { NOTHING, CONNECTING, LISTENING };
 
