@@ -122,6 +122,9 @@ public struct Forwarder: ~Copyable {
         verdicts: verdicts))
   }
 
+  /// The queue is nearly full: for a while only so many SYNs are let in as its worker can bear.
+  @inline(never) func fallBehind(now: Tick) { core.pointee.admission.limit(now: now) }
+
   /// First fragments that were forwarded: where it grows, held frames may have become due.
   var firstFragments: UInt64 { core.pointee.counters.load(.firstFragment) }
 
@@ -275,6 +278,7 @@ private struct ForwarderLayout {
       peerTables: (base + sections.peerTables).bindMemory(
         to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
       localities: localities, templates: templates, sweepsTemplates: sweepsTemplates,
-      answers: AnswerAllowance(lastTurn: now), sweep: SweepPosition(from: now))
+      answers: AnswerAllowance(lastTurn: now), admission: Admission(now: now),
+      sweep: SweepPosition(from: now))
   }
 }

@@ -37,6 +37,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case fragmentPenFull
   /// The interface that leads to the real server is down, and no more frames wait for it to be up.
   case egressDown
+  /// The SYN of a connection that is not known, which came while the worker was behind.
+  case overloaded
 
   /// Whether it happens on a healthy network with a healthy configuration.
   public var isNormal: Bool {
@@ -45,7 +47,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
       .timeExceeded:
       true
     case .truncated, .notIP, .badHeader, .tinyFragment, .noRealServer, .realServerRemoved,
-      .neighborUnresolved, .fragmentPenFull, .egressDown:
+      .neighborUnresolved, .fragmentPenFull, .egressDown, .overloaded:
       false
     }
   }

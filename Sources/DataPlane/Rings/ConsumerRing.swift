@@ -34,6 +34,9 @@ public struct ConsumerRing<Entry: BitwiseCopyable>: ~Copyable {
     return (UnsafePointer(slots + Int(start)), count)
   }
 
+  /// Entries that wait.
+  @inline(__always) var waiting: UInt32 { kernel.loadAcquiring() &- consumed }
+
   @inline(__always) public var isEmpty: Bool { kernel.loadAcquiring() == consumed }
 
   /// Gives the first `count` entries back to the kernel.

@@ -12,6 +12,8 @@ struct QueueRings: ~Copyable {
   /// Whether the kernel takes nothing to be sent because the interface is down: what is for it and
   /// finds no room is dropped then, and keeps no other interface waiting.
   var isDown = false
+  /// Three quarters of the receive ring.
+  private let behindLimit: UInt32
   private let counterBase: UnsafeMutableRawPointer
 
   /// Goes on where the shared indices stand.
@@ -20,12 +22,16 @@ struct QueueRings: ~Copyable {
     completion = CompletionRing(memory.completion)
     receive = ReceiveRing(memory.receive)
     transmit = TransmitRing(memory.transmit)
+    behindLimit = memory.receive.entries / 4 * 3
     counterBase = .allocate(byteCount: QueueCounters.byteCount, alignment: 64)
     counterBase.initializeMemory(as: UInt8.self, repeating: 0, count: QueueCounters.byteCount)
     counters = QueueCounters(counterBase)
   }
 
   deinit { counterBase.deallocate() }
+
+  /// Whether so many packets wait that the next ones may be lost.
+  @inline(__always) var isBehind: Bool { receive.waiting >= behindLimit }
 
   /// How many packets may be received, `limit` at most, so that there is room for all of them here.
   @inline(__always) mutating func room(_ limit: UInt32) -> UInt32 {

@@ -104,6 +104,7 @@ public struct WorkerLoop: ~Copyable {
     let limit = room
     let batch = queue.pointee.receive.peek(limit)
     if batch.count > 0 {
+      if _slowPath(queue.pointee.isBehind) { forwarder.fallBehind(now: now) }
       forwarder.forward(
         batch.entries, count: Int(batch.count), frames: frames, frameBytes: frameBytes, now: now,
         verdicts: verdicts)
