@@ -87,13 +87,17 @@ public struct WorkerLoop: ~Copyable {
   ///
   /// - Returns: how many packets were received.
   public mutating func turn(now: Tick) -> UInt32 {
-    var (received, interface) = (UInt32(0), 0)
-    repeat {
-      received &+= receive(by: interface, now)
-      interface &+= 1
-    } while _slowPath(interface < interfaceCount)
+    let received = _fastPath(interfaceCount == 1) ? receive(by: 0, now) : receiveByAll(now)
     if _slowPath(isHolding) { reviewHeld(now: now) }
     forwarder.sweep(now: now)
+    return received
+  }
+
+  /// Apart, so that a turn of the only interface has no others to reckon with.
+  @inline(never)
+  private mutating func receiveByAll(_ now: Tick) -> UInt32 {
+    var received: UInt32 = 0
+    for interface in 0..<interfaceCount { received &+= receive(by: interface, now) }
     return received
   }
 
