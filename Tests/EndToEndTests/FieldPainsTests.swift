@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import AdminAPI
 import DataPlane
 import Foundation
 import TestSupport
@@ -33,8 +34,14 @@ extension EndToEnd {
       throw refusal ?? Failure("no connection from port \(port)")
     }
 
-    private static func sum(_ counter: String, _ director: RunningDirector) throws -> Int {
-      try numbers(counter, in: director.get("queues")).reduce(0, +)
+    /// What all queues count by this name.
+    private static func sum(_ counter: String, _ director: RunningDirector) throws -> UInt64 {
+      let reports = try JSONDecoder().decode(
+        [QueueReport].self, from: Data(director.get("queues").utf8))
+      return try reports.reduce(0) { sum, queue in
+        let counters = [queue.worker, queue.drops, queue.sideTraffic]
+        return try sum + #require(counters.compactMap { $0[counter] }.first, "\(counter)")
+      }
     }
 
     private static func macAddress(of host: Machine) throws -> MACAddress {
