@@ -118,6 +118,17 @@ private final class StatedProbe: Probe {
     #expect(desk.open == 0)
   }
 
+  /// Probes that begin on beats, each somewhat late, are as many as the interval says.
+  @Test func latenessDoesNotAddUp() {
+    let desk = Desk()
+    _ = desk.core.make([Self.instance { $0.intervalMilliseconds = 110 }], now: desk.now)
+    for _ in 0..<200 {
+      desk.now += .milliseconds(50)
+      desk.core.advance(now: desk.now)
+    }
+    #expect(desk.begun.count == 1 + 10_000 / 110)
+  }
+
   /// What hangs is given up at its time; the next begins at its own, or at once if that is past.
   @Test(arguments: [(UInt32(2000), [1000, 1005, 1010]), (UInt32(7000), [1000, 1007, 1014])])
   func whatHangsFails(timeout: UInt32, begun: [Int]) throws {

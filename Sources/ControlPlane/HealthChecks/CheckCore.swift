@@ -14,7 +14,10 @@ struct CheckCore {
     var state: CheckState
     let makeProbe: (UInt64) -> any Probe
     var probe: (any Probe)?
-    /// When the present or last probe began.
+    /// When the present or last probe was to begin. The next one is counted from here: beats make
+    /// a probe late, not the ones after it.
+    var due: Duration
+    /// When it began.
     var begun: Duration
     /// When `isUp` last changed.
     var changed: Duration
@@ -29,7 +32,7 @@ struct CheckCore {
       (self.place, self.makeProbe, schedule) = (place, makeProbe, instance.schedule)
       state = CheckState(schedule)
       status = CheckStatus(instance: instance, number: number, isUp: state.isUp)
-      (begun, changed) = (now, now)
+      (due, begun, changed) = (now, now, now)
     }
 
     var token: UInt64 { UInt64(turn & 0x7fff_ffff) << 32 | UInt64(place) }
@@ -111,7 +114,7 @@ struct CheckCore {
     while let first = deadlines.first, first.time <= now {
       let entry = entries[first.number]!
       if entry.probe == nil {
-        begin(entry, now: now)
+        begin(entry, due: first.time, now: now)
       } else {
         giveUp(entry, now: now)
       }
@@ -135,11 +138,11 @@ struct CheckCore {
     finish(entry, isSuccess ? .success : .failure("no answer within \(limit) s"), now: now)
   }
 
-  private mutating func begin(_ entry: Entry, now: Duration) {
+  private mutating func begin(_ entry: Entry, due: Duration, now: Duration) {
     entry.turn &+= 1
     let probe = entry.makeProbe(entry.token)
     entry.probe = probe
-    entry.begun = now
+    (entry.due, entry.begun) = (due, now)
     underWay += 1
     deadlines.set(now + .milliseconds(entry.schedule.timeoutMilliseconds), of: entry.place)
     take(probe.begin(), of: entry, now: now)
@@ -158,7 +161,7 @@ struct CheckCore {
 
   private mutating func finish(_ entry: Entry, _ result: CheckResult, now: Duration) {
     end(entry)
-    let next = max(now, entry.begun + interval(entry.schedule))
+    let next = max(now, entry.due + interval(entry.schedule))
     deadlines.set(next, of: entry.place)
     switch result {
     case .success:
