@@ -9,19 +9,22 @@ struct SweepPosition: BitwiseCopyable {
   private(set) var next: Tick
   /// Rounds that are over, modulo 2³².
   var round: UInt32 = 0
+  /// What has passed of the next line's time, in milliseconds times lines: a round's at most.
+  private var begun: UInt32 = 0
   /// The generation in use when this round began.
   var generation: UInt64 = 0
 
   init(from now: Tick) { (last, next) = (now, now) }
 
-  /// How many of `lines` are due; the next ones are as soon as one is.
+  /// How many of `lines` are due; the next ones are as soon as one is. A worker that falls behind
+  /// the clock does not catch up.
   mutating func due(of lines: Int, at now: Tick) -> Int {
     let round = ForwarderCore.sweepMilliseconds
-    let elapsed = Int(now.milliseconds(since: last))
-    let due = min(lines * elapsed / round, ForwarderCore.sweepLinesPerTurn, lines)
-    if due > 0 { last = now }
-    next = last.advanced(byMilliseconds: UInt32((round + lines - 1) / lines))
-    return due
+    let elapsed = Int(max(0, now.milliseconds(since: last)))
+    let (whole, rest) = (lines * elapsed + Int(begun)).quotientAndRemainder(dividingBy: round)
+    (last, begun) = (now, UInt32(rest))
+    next = now.advanced(byMilliseconds: UInt32((round - rest + lines - 1) / lines))
+    return min(whole, ForwarderCore.sweepLinesPerTurn, lines)
   }
 }
 

@@ -273,13 +273,14 @@ __attribute__((noinline)) void open_missing6(struct twin *t, unsigned count, uin
 __attribute__((noinline)) void sweep_lines(struct twin *t, uint32_t now)
 {
 	uint64_t lines4 = t->line_mask4 + 1, lines = lines4 + t->line_mask6 + 1;
-	uint64_t due = lines * (uint64_t)(now - t->sweep_last) / SWEEP_MS;
+	uint64_t passed = lines * (uint64_t)(now - t->sweep_last) + t->sweep_begun;
+	uint64_t due = passed / SWEEP_MS;
 
 	due = due < SWEEP_LINES ? due : SWEEP_LINES;
 	due = due < lines ? due : lines;
-	if (due)
-		t->sweep_last = now;
-	t->sweep_next = t->sweep_last + (uint32_t)((SWEEP_MS + lines - 1) / lines);
+	t->sweep_last = now;
+	t->sweep_begun = passed % SWEEP_MS;
+	t->sweep_next = now + (uint32_t)((SWEEP_MS - t->sweep_begun + lines - 1) / lines);
 	while (due--) {
 		uint64_t at = t->sweep_line;
 		uint64_t *line = (uint64_t *)(at < lines4 ? t->table4 + at * 64

@@ -67,7 +67,8 @@ struct twin {
 	uint64_t records, evicted;
 	uint64_t batch_sizes[BATCH_SIZES];
 	uint64_t sweep_line;
-	uint32_t sweep_last, sweep_next;
+	uint32_t sweep_last, sweep_next, sweep_begun;
+	const struct descriptor *batch;
 	struct packet4 packets4[BATCH];
 	struct packet6 packets6[BATCH];
 	uint16_t verdicts[BATCH];
