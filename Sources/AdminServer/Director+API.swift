@@ -215,9 +215,10 @@ extension QueueReport {
         connections: statistics.forwarded.connections, inPackets: statistics.forwarded.packets,
         inBytes: statistics.forwarded.bytes),
       rates: Counters(rates.forwarded), drops: Self.named(statistics.drops),
-      sideTraffic: Self.named(statistics.sideTraffic), ipv4Connections: statistics.ipv4Connections,
-      ipv6Connections: statistics.ipv6Connections, ipv4Entries: statistics.ipv4Entries,
-      ipv6Entries: statistics.ipv6Entries, unrecorded: statistics.unrecorded,
+      dropBytes: Self.named(statistics.dropBytes), sideTraffic: Self.named(statistics.sideTraffic),
+      ipv4Connections: statistics.ipv4Connections, ipv6Connections: statistics.ipv6Connections,
+      ipv4Entries: statistics.ipv4Entries, ipv6Entries: statistics.ipv6Entries,
+      unrecorded: statistics.unrecorded,
       evictions: zip(EvictionAges.boundsSeconds, statistics.evictions.counts).map(Eviction.init))
   }
 

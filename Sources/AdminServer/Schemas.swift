@@ -159,10 +159,10 @@ enum Schemas {
       ["connections": .list(.named("ConnectionReport"))], optional: ["next": .count]),
     "ConnectionCountReport": .object(["connections": .count], optional: ["next": .count]),
     "QueueReport": .object([
-      "queue": .count, "worker": .map(.count), "drops": .map(.count), "statistics": counters,
-      "rates": counters, "sideTraffic": .map(.count), "ipv4Connections": .count,
-      "ipv6Connections": .count,
-      "ipv4Entries": .count, "ipv6Entries": .count, "unrecorded": .count,
+      "queue": .count, "worker": .map(.count), "drops": .map(.count), "dropBytes": .map(.count),
+      "statistics": counters, "rates": counters, "sideTraffic": .map(.count),
+      "ipv4Connections": .count, "ipv6Connections": .count, "ipv4Entries": .count,
+      "ipv6Entries": .count, "unrecorded": .count,
       "socket": .named("SocketReport"),
       "interfaces": .list(
         .object([

@@ -116,8 +116,14 @@ import Testing
           #expect(lines.contains("\(name){\(labels)} \(value)"), "\(name)")
         }
       }
-      let drops = #"{queue="0",reason="no_service",normal="true"} 25"#
-      #expect(lines.contains("martinet_dropped_packets_per_second\(drops)"))
+      // Frames of 60 octets, the least that Ethernet has.
+      let labels = #"{queue="0",reason="no_service",normal="true"}"#
+      for (figure, value) in [
+        ("packets_total", 200), ("bytes_total", 12_000), ("packets_per_second", 25),
+        ("bytes_per_second", 1500),
+      ] {
+        #expect(lines.contains("martinet_dropped_\(figure)\(labels) \(value)"), "\(figure)")
+      }
     }
   }
 

@@ -189,7 +189,8 @@ import Testing
           interface: "lan1", worker: [.received: 2, .dropped: 1],
           socket: XDPStatistics(rxRingFull: 1)),
       ],
-      drops: [.noService: 3], sideTraffic: [.laterFragment: 6], ipv4Connections: 4,
+      drops: [.noService: 3], dropBytes: [.noService: 180], sideTraffic: [.laterFragment: 6],
+      ipv4Connections: 4,
       ipv6Connections: 5, ipv4Entries: 8, ipv6Entries: 16, unrecorded: 9,
       evictions: EvictionAges(counts: [0, 2, 1, 0, 0]))
     (statistics.forwarded.connections, statistics.forwarded.bytes) = (11, 12)
@@ -200,7 +201,8 @@ import Testing
     #expect(report.rates == Counters(connections: 13, inPackets: 14, inBytes: 15))
     #expect(report.interfaces.map(\.name) == ["lan0", "lan1"])
     #expect(report.interfaces[1].worker == ["received": 2, "dropped": 1])
-    #expect(report.worker == ["received": 9, "dropped": 1] && report.drops == ["noService": 3])
+    #expect(report.worker == ["received": 9, "dropped": 1])
+    #expect(report.drops == ["noService": 3] && report.dropBytes == ["noService": 180])
     #expect(report.sideTraffic == ["laterFragment": 6])
     #expect(report.ipv4Entries == 8 && report.ipv6Entries == 16 && report.unrecorded == 9)
     #expect(report.evictions.map(\.belowSeconds) == [4, 8, 16, 32, 64])

@@ -88,6 +88,7 @@ import Testing
     bench.turn([], at: 1010)
     #expect(bench.whereabouts?["held"] == 1)
     #expect(bench.loop.view.drops(.fragmentUnmatched) == 1)
+    #expect(bench.loop.view.dropBytes(.fragmentUnmatched) == UInt64(frames[1].count))
     bench.turn([frames[0]], at: 1499)
     #expect(bench.sent == Self.expected([frames[0], frames[2]], 6))
     #expect(bench.loop.counters(of: 0)[.dropped] == 1 && bench.loop.counters(of: 0)[.released] == 1)

@@ -167,7 +167,9 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
       #expect(result.frame == packetCase.frame, "no other frame is touched")
     }
     for reason in DropReason.allCases {
-      #expect(desk.view.drops(reason) == (packetCase.verdict == .drop(reason) ? 1 : 0))
+      let isIt = packetCase.verdict == .drop(reason)
+      #expect(desk.view.drops(reason) == (isIt ? 1 : 0))
+      #expect(desk.view.dropBytes(reason) == (isIt ? UInt64(packetCase.frame.count) : 0))
     }
   }
 
@@ -182,6 +184,7 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
         desk.forward([Array(frame[0..<length])])[0].verdict == .drop(.truncated), "\(length)")
     }
     #expect(desk.forward([frame])[0].verdict == .forward(0))
+    #expect(desk.view.dropBytes(.truncated) == UInt64((0..<frame.count).reduce(0, +)))
   }
 
   @Test func aDescriptorOutsideTheUmemIsNotFollowed() throws {
@@ -196,5 +199,7 @@ struct PacketCase: Sendable, CustomTestStringConvertible {
       FrameDescriptor(address: 0, length: .max),
     ]
     #expect(desk.forward(outside) == Array(repeating: .drop(.truncated), count: outside.count))
+    #expect(desk.view.drops(.truncated) == 5)
+    #expect(desk.view.dropBytes(.truncated) == 0, "their lengths are not to be believed")
   }
 }

@@ -159,6 +159,7 @@ import Testing
     #expect(bench.kernel.interfaces[0].sent.count == 20)
     #expect(bench.loop.waiting(at: 1) == 8)
     #expect(bench.loop.view.drops(.egressDown) == 12)
+    #expect(bench.loop.view.dropBytes(.egressDown) == 12 * 60)
     #expect(bench.sum(.forwarded) == 28 && bench.sum(.dropped) == 12)
     bench.loop.setDown(false, 1)
     bench.settle()

@@ -74,7 +74,8 @@ final class Run {
   var outcome: Outcome {
     Outcome(
       sentPackets: subject.kernel.sentPackets, sentHash: subject.kernel.sentHash,
-      unrecorded: subject.unrecorded, drops: DropReason.allCases.map(subject.drops))
+      unrecorded: subject.unrecorded, drops: DropReason.allCases.map(subject.drops),
+      dropBytes: DropReason.allCases.map(subject.dropBytes))
   }
 
   private func packet(_ position: Int, _ flags: UInt8, _ frame: UnsafeMutableRawPointer) -> UInt32 {
@@ -126,13 +127,15 @@ struct Outcome: Equatable, CustomStringConvertible {
   var unrecorded: UInt64
   /// By `DropReason.allCases`.
   var drops: [UInt64]
+  /// The same.
+  var dropBytes: [UInt64]
 
   var droppedPackets: Int { Int(drops.reduce(0, +)) }
 
   var description: String {
     let reasons = zip(DropReason.allCases, drops).filter { $1 > 0 }.map { "\($0) \($1)" }
     return "sent \(sentPackets) (hash \(String(sentHash, radix: 16))), unrecorded \(unrecorded), "
-      + "dropped [\(reasons.joined(separator: ", "))]"
+      + "dropped [\(reasons.joined(separator: ", "))], \(dropBytes.reduce(0, +)) octets"
   }
 }
 

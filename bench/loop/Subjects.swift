@@ -11,6 +11,8 @@ protocol Subject: AnyObject {
   /// One turn without packets.
   func turn(now: Tick)
   func drops(_ reason: DropReason) -> UInt64
+  /// Octets of these frames.
+  func dropBytes(_ reason: DropReason) -> UInt64
   /// Packets forwarded by hash because the table was full where they belong.
   var unrecorded: UInt64 { get }
 }
@@ -68,6 +70,7 @@ final class MartinetSubject: Subject {
   func turn(now: Tick) { _ = loop.turn(now: now) }
 
   func drops(_ reason: DropReason) -> UInt64 { view.drops(reason) }
+  func dropBytes(_ reason: DropReason) -> UInt64 { view.dropBytes(reason) }
   var unrecorded: UInt64 { view.unrecorded }
 }
 
@@ -109,20 +112,26 @@ final class TwinSubject: Subject {
   func turn(now: Tick) { twin_turn(twin, now.rawValue) }
 
   func drops(_ reason: DropReason) -> UInt64 {
-    let counted: twin_reason? =
-      switch reason {
-      case .truncated: TWIN_TRUNCATED
-      case .notIP: TWIN_NOT_IP
-      case .badHeader: TWIN_BAD_HEADER
-      case .fragmentUnmatched: TWIN_FRAGMENT
-      case .unknownProtocol: TWIN_UNKNOWN_PROTOCOL
-      case .noService: TWIN_NO_SERVICE
-      case .noConnection: TWIN_NO_CONNECTION
-      case .noRealServer: TWIN_NO_REAL_SERVER
-      case .realServerRemoved: TWIN_REAL_SERVER_REMOVED
-      default: nil
-      }
-    return counted.map { twin_drops(twin, $0) } ?? 0
+    Self.counted(reason).map { twin_drops(twin, $0) } ?? 0
+  }
+
+  func dropBytes(_ reason: DropReason) -> UInt64 {
+    Self.counted(reason).map { twin_drop_bytes(twin, $0) } ?? 0
+  }
+
+  private static func counted(_ reason: DropReason) -> twin_reason? {
+    switch reason {
+    case .truncated: TWIN_TRUNCATED
+    case .notIP: TWIN_NOT_IP
+    case .badHeader: TWIN_BAD_HEADER
+    case .fragmentUnmatched: TWIN_FRAGMENT
+    case .unknownProtocol: TWIN_UNKNOWN_PROTOCOL
+    case .noService: TWIN_NO_SERVICE
+    case .noConnection: TWIN_NO_CONNECTION
+    case .noRealServer: TWIN_NO_REAL_SERVER
+    case .realServerRemoved: TWIN_REAL_SERVER_REMOVED
+    default: nil
+    }
   }
 
   var unrecorded: UInt64 { twin_unrecorded(twin) }

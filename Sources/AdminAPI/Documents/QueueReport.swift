@@ -14,6 +14,8 @@ public struct QueueReport: Hashable, Sendable, Codable {
   public var rates: Counters
   /// Frames that were not forwarded, by their reasons' names in `DropReason`.
   public var drops: [String: UInt64]
+  /// Octets of the same frames, Ethernet headers included.
+  public var dropBytes: [String: UInt64]
   /// ICMP errors and fragments that were forwarded, by their kinds' names in `SideTraffic`.
   public var sideTraffic: [String: UInt64]
   public var ipv4Connections: UInt64
@@ -74,8 +76,9 @@ public struct QueueReport: Hashable, Sendable, Codable {
   public init(
     queue: Int, worker: [String: UInt64], socket: Socket, interfaces: [Interface] = [],
     statistics: Counters = Counters(), rates: Counters = Counters(), drops: [String: UInt64],
-    sideTraffic: [String: UInt64], ipv4Connections: UInt64, ipv6Connections: UInt64,
-    ipv4Entries: Int, ipv6Entries: Int, unrecorded: UInt64, evictions: [Eviction]
+    dropBytes: [String: UInt64] = [:], sideTraffic: [String: UInt64], ipv4Connections: UInt64,
+    ipv6Connections: UInt64, ipv4Entries: Int, ipv6Entries: Int, unrecorded: UInt64,
+    evictions: [Eviction]
   ) {
     self.queue = queue
     self.worker = worker
@@ -84,6 +87,7 @@ public struct QueueReport: Hashable, Sendable, Codable {
     self.statistics = statistics
     self.rates = rates
     self.drops = drops
+    self.dropBytes = dropBytes
     self.sideTraffic = sideTraffic
     self.ipv4Connections = ipv4Connections
     self.ipv6Connections = ipv6Connections

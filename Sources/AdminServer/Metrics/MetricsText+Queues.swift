@@ -14,13 +14,7 @@ extension MetricsText {
       }
     }
     describeForwarded(queues)
-    let drops = family(
-      "martinet_dropped_packets_total", .counter, "Packets that were not forwarded, by reason.")
-    for queue in queues {
-      for reason in DropReason.allCases {
-        add(queue.drops[reason] ?? 0, reason.labels(queue: queue.queue), to: drops)
-      }
-    }
+    describeDrops(queues)
     let side = family(
       "martinet_side_packets_total", .counter, "ICMP errors, fragments and answers, by kind.")
     for queue in queues {
@@ -40,6 +34,26 @@ extension MetricsText {
     describeOverload(queues)
     describeSockets(queues)
     describeBatches(queues)
+  }
+
+  private mutating func describeDrops(_ queues: [QueueStatistics]) {
+    let figures: [(String, String, (QueueStatistics) -> [DropReason: UInt64])] = [
+      ("packets", "Packets that were not forwarded, by reason.", \.drops),
+      (
+        "bytes",
+        "Octets of their frames, Ethernet headers included, as a malformed packet has no other "
+          + "length. What the kernel drops before a worker has it counts in packets only: "
+          + "martinet_program_packets_total, martinet_socket_rx_….", \.dropBytes
+      ),
+    ]
+    for (name, help, value) in figures {
+      let family = family("martinet_dropped_\(name)_total", .counter, help)
+      for queue in queues {
+        for reason in DropReason.allCases {
+          add(value(queue)[reason] ?? 0, reason.labels(queue: queue.queue), to: family)
+        }
+      }
+    }
   }
 
   private mutating func describeForwarded(_ queues: [QueueStatistics]) {

@@ -23,12 +23,16 @@ extension MetricsText {
     let named = zip(rates, queues.map(\.queue))
     describeRates(
       of: "queue", named.map { ($0.forwarded, ["queue": "\($1)"]) })
-    let drops = family(
-      "martinet_dropped_packets_per_second", .gauge,
-      "Packets per second that are not forwarded, smoothed, by reason.")
-    for (rates, queue) in named {
-      for reason in DropReason.allCases {
-        add(rates.drops[reason] ?? 0, reason.labels(queue: queue), to: drops)
+    let drops: [(name: String, help: String, value: (Rates) -> UInt64)] = [
+      ("packets", "Packets per second that are not forwarded, smoothed, by reason.", \.inPackets),
+      ("bytes", "Octets of their frames per second, smoothed.", \.inBytes),
+    ]
+    for (name, help, value) in drops {
+      let family = family("martinet_dropped_\(name)_per_second", .gauge, help)
+      for (rates, queue) in named {
+        for reason in DropReason.allCases {
+          add(rates.drops[reason].map(value) ?? 0, reason.labels(queue: queue), to: family)
+        }
       }
     }
   }

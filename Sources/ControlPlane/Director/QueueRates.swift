@@ -5,8 +5,8 @@ import DataPlane
 public struct QueueRates: Hashable, Sendable {
   /// Of what its worker forwards.
   public var forwarded = Rates()
-  /// Packets that are not forwarded.
-  public var drops: [DropReason: UInt64] = [:]
+  /// Of frames that are not forwarded.
+  public var drops: [DropReason: Rates] = [:]
 
   public init() {}
 }
@@ -20,14 +20,15 @@ struct QueueTally {
   mutating func tick(_ queue: QueueStatistics) {
     forwarded.tick(Statistics(queue.forwarded))
     for (reason, packets) in queue.drops {
-      drops[reason, default: RateEstimator()].tick(Statistics(inPackets: packets))
+      drops[reason, default: RateEstimator()]
+        .tick(Statistics(inPackets: packets, inBytes: queue.dropBytes[reason] ?? 0))
     }
   }
 
   var rates: QueueRates {
     var rates = QueueRates()
     rates.forwarded = forwarded.rates
-    rates.drops = drops.mapValues(\.rates.inPackets)
+    rates.drops = drops.mapValues(\.rates)
     return rates
   }
 }

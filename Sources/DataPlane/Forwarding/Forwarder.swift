@@ -128,8 +128,10 @@ public struct Forwarder: ~Copyable {
   /// First fragments that were forwarded: where it grows, held frames may have become due.
   var firstFragments: UInt64 { core.pointee.counters.load(.firstFragment) }
 
-  /// Counts a frame that was held and is given up.
-  func countDrop(_ reason: DropReason) { core.pointee.counters.countDrop(reason.rawValue) }
+  /// Counts a frame that is given up after its verdict.
+  func countDrop(_ reason: DropReason, _ frame: FrameDescriptor) {
+    core.pointee.counters.countDrop(reason.rawValue, bytes: frame.length)
+  }
 
   /// Forwards by `snapshot` from the next batch on. The caller keeps it alive until a later one
   /// has been adopted.

@@ -86,7 +86,7 @@ extension ForwarderCore {
     _ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch, _ index: Int,
     _ reason: DropReason
   ) {
-    core.pointee.counters.countDrop(reason.rawValue)
+    core.pointee.counters.countDrop(reason.rawValue, bytes: batch.descriptors[index].length)
     batch.verdicts[index] = .drop(reason)
   }
 }

@@ -50,7 +50,9 @@ extension ForwarderCore {
       let place = index
       index &+= 1
       guard let frame = open(batch, place) else {
-        drop(core, batch, place, .truncated)
+        // The descriptor's length is as wrong as its address may be.
+        core.pointee.counters.countDrop(DropReason.truncated.rawValue, bytes: 0)
+        batch.verdicts[place] = .drop(.truncated)
         continue
       }
       if let reason = accept(core, frame, place, &places) {

@@ -55,6 +55,9 @@ public struct ForwarderView: @unchecked Sendable {
   }
 
   public func drops(_ reason: DropReason) -> UInt64 { counters.drops(reason) }
+  /// Octets of the frames that were dropped, Ethernet headers included: a packet that is malformed
+  /// has no other length. A descriptor outside the UMEM counts none.
+  public func dropBytes(_ reason: DropReason) -> UInt64 { counters.dropBytes(reason) }
   public func count(of kind: SideTraffic) -> UInt64 { counters.load(kind) }
   /// Frames forwarded by hash, without a record, because the table was full there.
   public var unrecorded: UInt64 { counters.load(.unrecorded) }

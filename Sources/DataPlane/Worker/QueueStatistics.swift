@@ -19,6 +19,8 @@ public struct QueueStatistics: Sendable {
   /// By `EgressIndex`.
   public var sockets: [SocketStatistics]
   public var drops: [DropReason: UInt64]
+  /// Octets of the same frames: `ForwarderView.dropBytes`.
+  public var dropBytes: [DropReason: UInt64] = [:]
   public var sideTraffic: [SideTraffic: UInt64]
   public var ipv4Connections: UInt64
   public var ipv6Connections: UInt64
@@ -51,6 +53,8 @@ extension QueueStatistics {
     self.init(
       queue: queue, sockets: [],
       drops: Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0, view.drops($0)) }),
+      dropBytes: Dictionary(
+        uniqueKeysWithValues: DropReason.allCases.map { ($0, view.dropBytes($0)) }),
       sideTraffic: Dictionary(
         uniqueKeysWithValues: SideTraffic.allCases.map { ($0, view.count(of: $0)) }),
       ipv4Connections: view.ipv4Connections, ipv6Connections: view.ipv6Connections,

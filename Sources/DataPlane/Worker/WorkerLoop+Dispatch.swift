@@ -67,7 +67,7 @@ extension WorkerLoop {
         } else if queues[leaving].send(packet) {
           elsewhere &+= 1
         } else {
-          if isForward { forwarder.countDrop(.egressDown) }
+          if isForward { forwarder.countDrop(.egressDown, descriptor) }
           toFill.write(descriptor.address & chunkMask, at: dropped)
           dropped &+= 1
           continue
@@ -124,7 +124,7 @@ extension WorkerLoop {
     if verdict.isForward, queues[Int(verdict.egress)].send(packet) {
       return counters.add(1, to: .forwarded)
     }
-    if verdict.isForward { forwarder.countDrop(.egressDown) }
+    if verdict.isForward { forwarder.countDrop(.egressDown, packet) }
     giveBack(packet.address)
     counters.add(1, to: .dropped)
   }
@@ -133,10 +133,10 @@ extension WorkerLoop {
   private mutating func giveUpOldest(_ count: Int, _ reason: DropReason) {
     guard count > 0 else { return }
     for place in 0..<count {
-      let address = pen.descriptors[place].address
-      forwarder.countDrop(reason)
-      home(of: address).pointee.counters.add(1, to: .dropped)
-      giveBack(address)
+      let packet = pen.descriptors[place]
+      forwarder.countDrop(reason, packet)
+      home(of: packet.address).pointee.counters.add(1, to: .dropped)
+      giveBack(packet.address)
     }
     pen.removeFirst(count)
   }

@@ -135,6 +135,11 @@ uint64_t twin_drops(const struct twin *t, enum twin_reason reason)
 	return t->drops[reason];
 }
 
+uint64_t twin_drop_bytes(const struct twin *t, enum twin_reason reason)
+{
+	return t->drop_bytes[reason];
+}
+
 uint64_t twin_unrecorded(const struct twin *t)
 {
 	return t->unrecorded;

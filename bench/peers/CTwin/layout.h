@@ -63,7 +63,8 @@ struct twin {
 	uint32_t hop_count;
 	struct counters *counters;
 	struct state_row states[STATE_ROOM];
-	uint64_t drops[TWIN_REASONS], unrecorded, received, forwarded, dropped, completed, batches;
+	uint64_t drops[TWIN_REASONS], drop_bytes[TWIN_REASONS];
+	uint64_t unrecorded, received, forwarded, dropped, completed, batches;
 	uint64_t records, evicted;
 	uint64_t batch_sizes[BATCH_SIZES];
 	uint64_t sweep_line;
@@ -136,6 +137,7 @@ static inline int is_active(uint8_t state)
 static inline void drop(struct twin *t, unsigned index, enum twin_reason reason)
 {
 	t->drops[reason]++;
+	t->drop_bytes[reason] += t->batch[index].length;
 	t->verdicts[index] = DROP | reason;
 }
 

@@ -227,8 +227,10 @@ uint32_t twin_turn(struct twin *t, uint32_t now)
 				(t->receive.own & t->receive.mask),
 			count, t->frames, t->frame_bytes,
 		};
-		size_t count6 = 0, count4 = parse(t, &batch, &count6);
+		size_t count6 = 0, count4;
 
+		t->batch = batch.packets;
+		count4 = parse(t, &batch, &count6);
 		if (count4)
 			forward4(t, count4, now);
 		if (count6)

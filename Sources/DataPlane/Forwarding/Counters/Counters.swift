@@ -32,8 +32,10 @@ enum ForwarderCounter: Int {
   /// `DropReason`s follow, by raw value.
   case firstDrop
 
+  /// Octets of the frames, by `DropReason`.
+  static var firstDropBytes: Int { firstDrop.rawValue &+ 256 }
   /// `SideTraffic` by raw value.
-  static var firstSideTraffic: Int { firstDrop.rawValue &+ 256 }
+  static var firstSideTraffic: Int { firstDropBytes &+ 256 }
   /// A counter per class of `EvictionAges`.
   static var firstEviction: Int { firstSideTraffic &+ SideTraffic.allCases.count }
   static let count = firstEviction + EvictionAges.classCount
@@ -59,14 +61,22 @@ struct CounterBlock: BitwiseCopyable {
     store(load(counter) &+ UInt64(bitPattern: amount), to: counter)
   }
 
-  @inline(__always) func countDrop(_ reason: UInt8) {
-    let cell = cell(ForwarderCounter.firstDrop.rawValue &+ Int(reason))
-    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+  /// - Parameter bytes: of the frame.
+  @inline(__always) func countDrop(_ reason: UInt8, bytes: UInt32) {
+    let packets = cell(ForwarderCounter.firstDrop.rawValue &+ Int(reason))
+    packets.pointee.store(packets.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    let octets = cell(ForwarderCounter.firstDropBytes &+ Int(reason))
+    octets.pointee.store(
+      octets.pointee.load(ordering: .relaxed) &+ UInt64(bytes), ordering: .relaxed)
   }
 
   func drops(_ reason: DropReason) -> UInt64 {
     cell(ForwarderCounter.firstDrop.rawValue + Int(reason.rawValue)).pointee
       .load(ordering: .relaxed)
+  }
+
+  func dropBytes(_ reason: DropReason) -> UInt64 {
+    cell(ForwarderCounter.firstDropBytes + Int(reason.rawValue)).pointee.load(ordering: .relaxed)
   }
 
   @inline(__always) func count(_ kind: SideTraffic) {

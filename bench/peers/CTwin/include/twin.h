@@ -75,6 +75,7 @@ struct twin *twin_create(const struct twin_queue *queue, const struct twin_table
 /* One turn: reap, receive up to 64, decide, send or free, sweep. Returns packets received. */
 uint32_t twin_turn(struct twin *twin, uint32_t now);
 uint64_t twin_drops(const struct twin *twin, enum twin_reason reason);
+uint64_t twin_drop_bytes(const struct twin *twin, enum twin_reason reason);
 /* Packets forwarded by hash because both lines of their connection were full. */
 uint64_t twin_unrecorded(const struct twin *twin);
 void twin_destroy(struct twin *twin);
