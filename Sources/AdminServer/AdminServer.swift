@@ -63,7 +63,8 @@ public struct AdminServer: Service {
     logger.warning("control client turned away", metadata: ["user": "\(user)"])
     return Response(
       .forbidden,
-      "Permission denied (you must be root): user \(user) may not control this director")
+      "Permission denied (you must be root): user \(user) may not control this director",
+      mend: nil)
   }
 }
 

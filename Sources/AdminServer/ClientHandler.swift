@@ -39,7 +39,8 @@ final class ClientHandler: ChannelInboundHandler {
     let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
     deadline = context.eventLoop.scheduleTask(in: limits.requestTime) {
       handler.value.refuse(
-        Response(.requestTimeout, "the request did not arrive in time: send it at once"), channel)
+        Response(.requestTimeout, "the request did not arrive in time", mend: "send it at once"),
+        channel)
     }
   }
 
@@ -57,8 +58,8 @@ final class ClientHandler: ChannelInboundHandler {
     case .body(var part):
       body.writeBuffer(&part)
       guard body.readableBytes <= limits.bodyBytes else {
-        let sentence = "a request has at most \(limits.bodyBytes) bytes: send it in parts"
-        return refuse(Response(.payloadTooLarge, sentence), context)
+        let cause = "a request has at most \(limits.bodyBytes) bytes"
+        return refuse(Response(.payloadTooLarge, cause, mend: "send it in parts"), context)
       }
     case .end:
       guard let head else { return }
@@ -71,11 +72,13 @@ final class ClientHandler: ChannelInboundHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     guard error is HTTPParserError else { return context.close(promise: nil) }
     if error as? HTTPParserError == .headerOverflow {
-      let sentence = "the request's target and header fields are too long: send fewer"
-      return refuse(Response(.requestHeaderFieldsTooLarge, sentence), context)
+      let cause = "the request's target and header fields are too long"
+      return refuse(
+        Response(.requestHeaderFieldsTooLarge, cause, mend: "send fewer"), context)
     }
     refuse(
-      Response(.badRequest, "this is not HTTP/1.1: \(error): send a request as of RFC 9112"),
+      Response(
+        .badRequest, "this is not HTTP/1.1: \(error)", mend: "send a request as of RFC 9112"),
       context)
   }
 

@@ -77,8 +77,7 @@ extension Problem {
       case .system: 500
       default: 422
       }
-    self.init(
-      .init(statusCode: status), error.description, errorNumber: error.errorNumber)
+    self.init(.init(statusCode: status), error, errorNumber: error.errorNumber)
   }
 }
 

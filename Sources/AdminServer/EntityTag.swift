@@ -52,13 +52,13 @@ struct Conditions: Sendable {
     func names(_ tag: String) -> Bool { tag == "*" || tag.hasPrefix(word) && tag.hasSuffix("\"") }
     if !match.isEmpty, !match.contains(where: names) {
       throw Problem(
-        .preconditionFailed,
-        "this was changed since the answer with that ETag: get it again, and decide anew")
+        .preconditionFailed, "this was changed since the answer with that ETag",
+        mend: "get it again, and decide anew")
     }
     if noneMatch.contains(where: names) {
       throw Problem(
         .preconditionFailed,
-        "If-None-Match asks for a change only where there is something else: leave it out")
+        "If-None-Match asks for a change only where there is something else", mend: "leave it out")
     }
   }
 }

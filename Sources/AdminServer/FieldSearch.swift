@@ -61,7 +61,7 @@ struct FieldSearch {
     let words = path.joined(separator: ".").replacing(".[", with: "[").prefix(200)
     let nearest = known.nearest(to: name).map { "the nearest is `\($0)`" }
     return Problem(
-      .badRequest, "the request's \(words) is no known field: \(nearest ?? "leave it out")")
+      .badRequest, "the request's \(words) is no known field", mend: nearest ?? "leave it out")
   }
 
   // MARK: Octets

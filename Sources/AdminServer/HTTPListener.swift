@@ -111,7 +111,8 @@ struct HTTPListener: Sendable {
 
   private var tooMany: Response {
     Response(
-      .serviceUnavailable, "\(limits.connections) clients are being served already: try again")
+      .serviceUnavailable, "\(limits.connections) clients are being served already",
+      mend: "try again")
   }
 }
 

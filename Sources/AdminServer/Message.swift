@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import AdminAPI
+import ControlPlane
 import Foundation
 import NIOHTTP1
 
@@ -112,8 +113,10 @@ struct Response: Sendable {
       document ?? Data("{}".utf8))
   }
 
-  init(_ status: HTTPResponseStatus, _ detail: String, _ headers: HTTPHeaders = [:]) {
-    self.init(Problem(status, detail))
+  init(
+    _ status: HTTPResponseStatus, _ cause: String, mend: String?, _ headers: HTTPHeaders = [:]
+  ) {
+    self.init(Problem(status, cause, mend: mend))
     self.headers.add(contentsOf: headers)
   }
 
@@ -141,9 +144,18 @@ struct Response: Sendable {
 }
 
 extension Problem {
-  init(_ status: HTTPResponseStatus, _ detail: String, errorNumber: Int32? = nil) {
+  init(
+    _ status: HTTPResponseStatus, _ cause: String, mend: String?, errorNumber: Int32? = nil
+  ) {
     self.init(
-      status: Int(status.code), title: status.reasonPhrase, detail: detail,
+      status: Int(status.code), title: status.reasonPhrase, cause: cause, mend: mend,
       errorNumber: errorNumber)
+  }
+
+  init(
+    _ status: HTTPResponseStatus, _ error: some ExplainedError, errorNumber: Int32? = nil
+  ) {
+    let (cause, mend) = error.explanation
+    self.init(status, cause, mend: mend, errorNumber: errorNumber)
   }
 }

@@ -44,8 +44,8 @@ struct Route: Sendable {
     guard let unknown = query.keys.filter({ !self.query.contains($0) }).min() else { return }
     let nearest = self.query.nearest(to: unknown).map { "the nearest is `\($0)`" }
     throw Problem(
-      .badRequest,
-      "the query's \(unknown.prefix(200)) is no known field: \(nearest ?? "leave it out")")
+      .badRequest, "the query's \(unknown.prefix(200)) is no known field",
+      mend: nearest ?? "leave it out")
   }
 
   /// The words of the path that braces stand for; nil where it is another path.

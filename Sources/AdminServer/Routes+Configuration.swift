@@ -20,7 +20,8 @@ extension Routes {
     if let seconds = body.confirmSeconds {
       guard (1...Self.longestTrialSeconds).contains(seconds) else {
         throw Problem(
-          .badRequest, "confirmSeconds is out of range: give 1 to \(Self.longestTrialSeconds)")
+          .badRequest, "confirmSeconds is out of range",
+          mend: "give 1 to \(Self.longestTrialSeconds)")
       }
     }
     try await director.change(.everything, if: request.conditions) { _ in }
@@ -54,7 +55,8 @@ extension Routes {
   private func file() throws -> RunningConfiguration {
     guard let runningConfiguration else {
       throw Problem(
-        .conflict, "this director has no configuration file: start it with `--config FILE`")
+        .conflict, "this director has no configuration file",
+        mend: "start it with `--config FILE`")
     }
     return runningConfiguration
   }
@@ -71,9 +73,9 @@ extension Routes {
 extension Problem {
   fileprivate init(_ error: ReloadError) {
     switch error {
-    case .file, .refused, .credentials: self.init(.unprocessableEntity, error.description)
+    case .file, .refused, .credentials: self.init(.unprocessableEntity, error)
     case .wouldUndo, .needsRestart, .awaitsConfirmation, .nothingToConfirm, .editedMeanwhile:
-      self.init(.conflict, error.description)
+      self.init(.conflict, error)
     }
   }
 }

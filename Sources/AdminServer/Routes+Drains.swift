@@ -16,10 +16,11 @@ extension Routes {
     if let seconds = body.deadlineSeconds {
       guard (1...Self.longestDeadlineSeconds).contains(seconds) else {
         throw Problem(
-          .badRequest, "deadlineSeconds is out of range: give 1 to \(Self.longestDeadlineSeconds)")
+          .badRequest, "deadlineSeconds is out of range",
+          mend: "give 1 to \(Self.longestDeadlineSeconds)")
       }
     } else if body.then ?? .keep != .keep {
-      throw Problem(.badRequest, "`then` happens at the deadline: give deadlineSeconds")
+      throw Problem(.badRequest, "`then` happens at the deadline", mend: "give deadlineSeconds")
     }
     try await director.change(.drains, if: request.conditions) {
       try $0.drain(

@@ -20,7 +20,7 @@ extension Routes {
     let limit = try number(rest["limit"]) ?? UInt64(Self.usualPage)
     let largest = UInt64(ControlClient.connectionLimit)
     guard (1...largest).contains(limit) else {
-      throw Problem(.badRequest, "limit is out of range: give 1 to \(largest)")
+      throw Problem(.badRequest, "limit is out of range", mend: "give 1 to \(largest)")
     }
     let page = ConnectionPageReport(listing.page(from: from, limit: Int(limit)))
     guard request.prefersCSV else { return Response(page) }
@@ -47,7 +47,8 @@ extension Routes {
   private func number(_ text: String?) throws -> UInt64? {
     guard let text else { return nil }
     guard let number = UInt64(text) else {
-      throw Problem(.badRequest, "\(text.debugDescription) is not a number: give digits only")
+      throw Problem(
+        .badRequest, "\(text.debugDescription) is not a number", mend: "give digits only")
     }
     return number
   }

@@ -107,7 +107,7 @@ extension Routes {
     let more = request.query["more"] ?? "false"
     guard more == "true" || more == "false" else {
       throw Problem(
-        .badRequest, "more \(more.debugDescription) is neither true nor false: give one")
+        .badRequest, "more \(more.debugDescription) is neither true nor false", mend: "give one")
     }
     let commands: [Command] = try decode(request)
     var failures = try await director.change(.everything, if: request.conditions) { director in

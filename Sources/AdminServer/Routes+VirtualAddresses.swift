@@ -14,7 +14,7 @@ extension Routes {
     let body: RoleRequest = try decode(request)
     guard let role = DirectorRole(rawValue: body.role) else {
       throw Problem(
-        .badRequest, "role \(body.role.debugDescription) is unknown: give master or backup")
+        .badRequest, "role \(body.role.debugDescription) is unknown", mend: "give master or backup")
     }
     try await owner.become(role, if: request.conditions)
     return try await report(of: owner)
@@ -29,8 +29,8 @@ extension Routes {
   private func announcer() throws -> VirtualAddressOwner {
     guard let owner else {
       throw Problem(
-        .conflict,
-        "this director does not announce its VIPs: start it with `announce: true` in its file")
+        .conflict, "this director does not announce its VIPs",
+        mend: "start it with `announce: true` in its file")
     }
     return owner
   }

@@ -27,7 +27,8 @@ struct Routes: Sendable {
       if route.takes != nil, !request.isJSON {
         return Response(
           .unsupportedMediaType,
-          "the request's body is no application/json, says its Content-Type: say that it is",
+          "the request's body is no application/json, says its Content-Type",
+          mend: "say that it is",
           ["Accept": "application/json"])
       }
       var request = request
@@ -41,11 +42,12 @@ struct Routes: Sendable {
     } catch let error as DirectorError {
       return Response(Problem(error))
     } catch let error as QueryError {
-      return Response(.badRequest, error.description)
+      return Response(.badRequest, error.cause, mend: error.mend)
     } catch let error as DecodingError {
-      return Response(.badRequest, error.sentence)
+      return Response(
+        .badRequest, error.cause, mend: "give what /v1/openapi.json says of this request")
     } catch {
-      return Response(.internalServerError, "\(error): see the director's log")
+      return Response(.internalServerError, "\(error)", mend: "see the director's log")
     }
   }
 
@@ -53,8 +55,8 @@ struct Routes: Sendable {
     let names = (allowed.contains(.GET) ? ["HEAD"] : []) + allowed.map(\.rawValue)
     let words = names.sorted().joined(separator: ", ")
     return Response(
-      .methodNotAllowed, "the path does not take \(method.rawValue): use one of \(words)",
-      ["Allow": words])
+      .methodNotAllowed, "the path does not take \(method.rawValue)",
+      mend: "use one of \(words)", ["Allow": words])
   }
 
   func decode<Body: Decodable>(_ request: Request) throws -> Body {
@@ -66,18 +68,20 @@ struct Routes: Sendable {
       where context.codingPath.isEmpty && request.hasJSONBody
     {
       // So Foundation calls a number that does not fit its type.
-      throw Problem(.badRequest, "a number in the request's body is negative or too large")
+      throw Problem(
+        .badRequest, "a number in the request's body is negative or too large",
+        mend: "give one within the range that /v1/openapi.json says")
     }
   }
 
   var notFound: Problem {
-    Problem(.notFound, "there is no such path: /v1/openapi.json has them all")
+    Problem(.notFound, "there is no such path", mend: "/v1/openapi.json has them all")
   }
 }
 
 extension DecodingError {
   /// Where in the request what is wrong.
-  fileprivate var sentence: String {
+  fileprivate var cause: String {
     let context: Context
     switch self {
     case .typeMismatch(_, let found), .valueNotFound(_, let found), .keyNotFound(_, let found),

@@ -24,7 +24,7 @@ enum Schemas {
   private static let common: [String: Schema] = [
     "Problem": .object(
       ["type": .string, "title": .string, "status": .whole(400...599), "detail": .string],
-      optional: ["errorNumber": .whole(1...4095)]),
+      optional: ["mend": .string, "errorNumber": .whole(1...4095)]),
     "VirtualServiceKey": .one([
       .object(["protocol": transport, "address": .string, "port": port]),
       .object(

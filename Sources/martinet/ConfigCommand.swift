@@ -89,6 +89,6 @@ extension FindingReport {
   init(_ finding: ConfigurationFinding) {
     self.init(
       line: finding.line, column: finding.column,
-      path: finding.path.isEmpty ? nil : finding.path, message: finding.sentence)
+      path: finding.path.isEmpty ? nil : finding.path, cause: finding.cause, mend: finding.mend)
   }
 }

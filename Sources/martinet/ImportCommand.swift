@@ -78,7 +78,7 @@ struct ImportCommand: ParsableCommand {
           try rules.apply(try result.get())
         } catch {
           findings.append(
-            ConfigurationFinding(line: number, path: "", sentence: "is left out: \(error)"))
+            ConfigurationFinding(line: number, path: "", cause: "is left out: \(error)"))
         }
       }
       try source.finish(rules.tables, timeouts: rules.timeouts, findings: findings)

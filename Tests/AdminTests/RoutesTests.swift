@@ -82,7 +82,7 @@ import Testing
       ),
       (
         "PATCH \(Self.webPath)", #"{"scheduler":"wrr","policy":{"ttl":"two"}}"#, 400,
-        #"policy.ttl is wrong: \"two\" is none of preserve, decrement, one: give one"#
+        #"policy.ttl is wrong: \"two\" is none of preserve, decrement, one: give what"#
       ),
       ("GET \(Self.webPath)", "", 200, dropped),
     ])

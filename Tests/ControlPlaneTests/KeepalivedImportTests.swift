@@ -265,7 +265,7 @@ import Testing
     #expect(result.tables[0].realServers.map(\.port) == [Port(0), Port(80)])
     #expect(result.tables[1].realServers.map(\.address) == [IPAddress("2001:db8::11")!])
     #expect(result.findings.map(\.line) == [1, 8, 12, 26, 26])
-    #expect(result.findings.allSatisfy { $0.sentence.contains("say under `marks:`") })
+    #expect(result.findings.allSatisfy { $0.cause.contains("say under `marks:`") })
     var site = SiteConfiguration(ports: [PortConfiguration(interface: "lan0")])
     site.tables = result.tables
     #expect(try SiteConfiguration(yaml: site.yaml) == site)

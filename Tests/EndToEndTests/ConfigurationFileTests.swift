@@ -145,7 +145,16 @@ extension EndToEnd {
           check.findings.map(\.path) == [
             "services[0].real-servers[0].weigth", "services[0].real-servers[1].address",
           ])
-        #expect(check.findings[0].message == "is no known key: the nearest is `weight`")
+        #expect(check.findings.map(\.cause) == ["is no known key", "\"192.168.1.300\" is wrong"])
+        #expect(
+          check.findings.map(\.mend) == [
+            "the nearest is `weight`", "give an IP address such as 192.0.2.1 or 2001:db8::1",
+          ])
+        let said = try Child.run([program, "config", "check", path])
+        let words = zip(check.findings, said.output.split(separator: "\n")).map { finding, line in
+          line.hasSuffix(": \(finding.path!): \(finding.cause): \(finding.mend!)")
+        }
+        #expect(words == [true, true], "\(said.output)")
       }
       let missing = try Child.run([program, "config", "check", "/nonexistent.yaml"])
       #expect(missing.ending == .exit(66))

@@ -99,7 +99,7 @@ extension EndToEnd {
       shown["refused"] = try martinet("reload")
       director.process.send(SIGHUP)
       #expect(
-        waitUntil { director.process.output.contains("is not a program's absolute path") },
+        waitUntil { director.process.output.contains("is wrong: give a program's absolute path") },
         "\(director.process.output)")
       director.process.send(SIGTERM)
       #expect(director.process.wait(seconds: 10) == .exit(0))

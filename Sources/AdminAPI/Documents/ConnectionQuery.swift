@@ -31,41 +31,41 @@ public struct ConnectionQuery: Hashable, Sendable {
         service = VirtualServiceKey(
           path: text.split(separator: "/", omittingEmptySubsequences: false).map(String.init))
         guard service != nil else {
-          throw QueryError(name, text, "is no service: give one as tcp/192.0.2.1/80")
+          throw QueryError(name, text, "is no service", "give one as tcp/192.0.2.1/80")
         }
       case "real-server":
         realServer = IPAddress(text)
         guard realServer != nil else {
-          throw QueryError(name, text, "is not an IP address: give one as 192.0.2.2")
+          throw QueryError(name, text, "is not an IP address", "give one as 192.0.2.2")
         }
       case "client":
         clients = AddressPrefix(text)
         guard clients != nil else {
-          throw QueryError(name, text, "is no prefix: give one as 192.0.2.0/24, or an address")
+          throw QueryError(name, text, "is no prefix", "give one as 192.0.2.0/24, or an address")
         }
       case "state":
         states = Set(text.uppercased().split(separator: ",").map(String.init))
         guard !states.isEmpty, states.isSubset(of: Self.stateNames) else {
           let all = Set(Self.stateNames).sorted().joined(separator: " ")
-          throw QueryError(name, text, "is no state: give some of \(all), with commas between")
+          throw QueryError(name, text, "is no state", "give some of \(all), with commas between")
         }
       case "idle-at-least": idleAtLeast = try Self.seconds(name, text)
       case "idle-at-most": idleAtMost = try Self.seconds(name, text)
       default:
         let known = Self.fieldNames.joined(separator: ", ")
-        throw QueryError(description: "there is no field \(name): give from, limit, \(known)")
+        throw QueryError(cause: "there is no field \(name)", mend: "give from, limit, \(known)")
       }
     }
     guard idleAtLeast <= idleAtMost else {
       throw QueryError(
-        description: "idle-at-least \(idleAtLeast) is above idle-at-most \(idleAtMost), which no "
-          + "connection can be: exchange them")
+        cause: "idle-at-least \(idleAtLeast) is above idle-at-most \(idleAtMost), which no "
+          + "connection can be", mend: "exchange them")
     }
   }
 
   private static func seconds(_ name: String, _ text: String) throws(QueryError) -> UInt32 {
     guard let seconds = UInt32(text) else {
-      throw QueryError(name, text, "is no number of seconds: give digits only")
+      throw QueryError(name, text, "is no number of seconds", "give digits only")
     }
     return seconds
   }
@@ -85,11 +85,17 @@ public struct ConnectionQuery: Hashable, Sendable {
 
 /// What is wrong with a query, in one sentence: the cause and the mend.
 public struct QueryError: Error, Hashable, Sendable, CustomStringConvertible {
-  public let description: String
+  public let cause: String
+  public let mend: String
 
-  init(description: String) { self.description = description }
+  public var description: String { "\(cause): \(mend)" }
 
-  fileprivate init(_ name: String, _ text: String, _ rest: String) {
-    description = "\(name) \(text.debugDescription) \(rest)"
+  fileprivate init(cause: String, mend: String) {
+    self.cause = cause
+    self.mend = mend
+  }
+
+  fileprivate init(_ name: String, _ text: String, _ rest: String, _ mend: String) {
+    self.init(cause: "\(name) \(text.debugDescription) \(rest)", mend: mend)
   }
 }

@@ -8,14 +8,16 @@ public struct FindingReport: Hashable, Sendable, Codable {
   public var column: Int?
   /// The key in a configuration file, as `services[2].port`; nil for the whole of it.
   public var path: String?
-  /// Cause and mend.
-  public var message: String
+  public var cause: String
+  /// Of what `config check` finds always; nil where `cause` says it too.
+  public var mend: String?
 
-  public init(line: Int, column: Int?, path: String?, message: String) {
+  public init(line: Int, column: Int?, path: String?, cause: String, mend: String?) {
     self.line = line
     self.column = column
     self.path = path
-    self.message = message
+    self.cause = cause
+    self.mend = mend
   }
 }
 

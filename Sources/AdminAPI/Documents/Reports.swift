@@ -145,15 +145,20 @@ public struct Problem: Error, Hashable, Sendable, Codable {
   public var status: Int
   /// The status in words.
   public var title: String
-  /// One sentence: the cause and the mend.
+  /// One sentence: the cause and, where it is known, the mend.
   public var detail: String
+  /// The end of `detail`.
+  public var mend: String?
   /// The errno with which the kernel's IPVS refuses the same command.
   public var errorNumber: Int32?
 
-  public init(status: Int, title: String, detail: String, errorNumber: Int32? = nil) {
+  public init(
+    status: Int, title: String, cause: String, mend: String?, errorNumber: Int32? = nil
+  ) {
     self.status = status
     self.title = title
-    self.detail = detail
+    detail = mend.map { "\(cause): \($0)" } ?? cause
+    self.mend = mend
     self.errorNumber = errorNumber
   }
 }

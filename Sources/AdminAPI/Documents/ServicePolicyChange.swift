@@ -78,7 +78,7 @@ extension RawRepresentable where Self: Decodable & CaseIterable, RawValue == Str
     guard let value = Self(rawValue: word) else {
       let words = Self.allCases.map(\.rawValue).joined(separator: ", ")
       throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "\(word.debugDescription) is none of \(words): give one")
+        in: container, debugDescription: "\(word.debugDescription) is none of \(words)")
     }
     self = value
   }

@@ -17,7 +17,7 @@ extension SchedulerFlags: Codable {
       guard let flag = Self.names.first(where: { $0.name == name })?.flag else {
         throw DecodingError.dataCorruptedError(
           in: container,
-          debugDescription: "\(name.debugDescription) is not a flag: give fallback or port")
+          debugDescription: "\(name.debugDescription) is neither fallback nor port")
       }
       insert(flag)
     }
@@ -69,7 +69,7 @@ extension Port: Codable {
     let number = try container.decode(Int.self)
     guard let port = UInt16(exactly: number) else {
       throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "\(number) is not a port: give 0 to 65535")
+        in: container, debugDescription: "\(number) is not a port from 0 to 65535")
     }
     self.init(port)
   }

@@ -28,11 +28,11 @@ public struct MetricsServer: Service {
     let director = director
     let listener = HTTPListener(limits: ClientLimits()) { request in
       guard request.path == ["metrics"] else {
-        return Response(.notFound, "there is no such path: ask for /metrics")
+        return Response(.notFound, "there is no such path", mend: "ask for /metrics")
       }
       guard request.method == .GET || request.method == .HEAD else {
         return Response(
-          .methodNotAllowed, "figures can only be read: use GET", ["Allow": "GET, HEAD"])
+          .methodNotAllowed, "figures can only be read", mend: "use GET", ["Allow": "GET, HEAD"])
       }
       return Response(metrics: await director.metrics())
     }

@@ -39,13 +39,13 @@ public final class APICredentials: Sendable {
     let given = head.headers["Authorization"]
     guard given.count == 1, given[0].lowercased().hasPrefix(scheme) else {
       return Response(
-        .unauthorized, "the API asks for its token: send `Authorization: Bearer TOKEN`",
+        .unauthorized, "the API asks for its token", mend: "send `Authorization: Bearer TOKEN`",
         ["WWW-Authenticate": #"Bearer realm="martinet""#])
     }
     let token = Digest(Array(given[0].dropFirst(scheme.utf8.count).utf8))
     guard !contents.withLock({ $0.token.isSame(as: token) }) else { return nil }
     return Response(
-      .unauthorized, "this is not the API's token: send what stands in its `token-file`",
+      .unauthorized, "this is not the API's token", mend: "send what stands in its `token-file`",
       ["WWW-Authenticate": #"Bearer realm="martinet", error="invalid_token""#])
   }
 

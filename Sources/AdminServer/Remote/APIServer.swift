@@ -64,7 +64,7 @@ public struct APIServer: Service {
   /// To one who speaks HTTP without TLS.
   private static var plainAnswer: ByteBuffer {
     let response = Response(
-      .badRequest, "this port speaks TLS only: ask for https:// in place of http://")
+      .badRequest, "this port speaks TLS only", mend: "ask for https:// in place of http://")
     var octets = ByteBuffer()
     octets.writeString("HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n")
     octets.writeString("Content-Length: \(response.body.count)\r\nConnection: close\r\n\r\n")

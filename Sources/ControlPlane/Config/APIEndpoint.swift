@@ -36,17 +36,20 @@ public struct APIEndpoint: Hashable, Sendable {
 }
 
 /// What is wrong with an `api` section.
-enum APIEndpointError: Error, Hashable, CustomStringConvertible {
+enum APIEndpointError: Hashable, ExplainedError {
   case halfAPair(hasKey: Bool)
   case unencrypted(TCPEndpoint)
 
-  var description: String {
+  var explanation: (cause: String, mend: String?) {
     switch self {
     case .halfAPair(let hasKey):
-      "`\(hasKey ? "certificate" : "key")` is missing: TLS needs both, or give neither"
+      ("`\(hasKey ? "certificate" : "key")` is missing", "TLS needs both, or give neither")
     case .unencrypted(let endpoint):
-      "without TLS the token would cross the network readable: add `certificate` and `key`, or "
-        + "listen on a loopback address as 127.0.0.1:\(endpoint.port.rawValue)"
+      (
+        "without TLS the token would cross the network readable",
+        "add `certificate` and `key`, or listen on a loopback address as "
+          + "127.0.0.1:\(endpoint.port.rawValue)"
+      )
     }
   }
 }

@@ -52,7 +52,9 @@ public struct ConfigurationFile: Hashable, Sendable {
         "\(path) cannot be written: \(Self.reason(error)): let the director write to its folder")
     }
     guard rename(new, path) == 0 else {
-      throw .unwritable("\(path) cannot be replaced: \(String(cString: strerror(errno)))")
+      throw .unwritable(
+        "\(path) cannot be replaced: \(String(cString: strerror(errno))): let the director write "
+          + "to its folder")
     }
   }
 

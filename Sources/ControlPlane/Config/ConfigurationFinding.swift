@@ -8,19 +8,22 @@ public struct ConfigurationFinding: Error, Hashable, Sendable, CustomStringConve
   public var column: Int?
   /// Where in the document, as `services[2].real-servers[0].weight`; empty for its root.
   public var path: String
-  /// Cause and mend.
-  public var sentence: String
+  public var cause: String
+  /// nil where `cause` says it too.
+  public var mend: String?
 
-  public init(line: Int, column: Int? = nil, path: String, sentence: String) {
+  public init(line: Int, column: Int? = nil, path: String, cause: String, mend: String? = nil) {
     self.line = line
     self.column = column
     self.path = path
-    self.sentence = sentence
+    self.cause = cause
+    self.mend = mend
   }
 
   /// `line 12: services[2].port: …`
   public var description: String {
-    "line \(line): \(path.isEmpty ? "" : path + ": ")\(sentence)"
+    [path, cause, mend ?? ""].filter { !$0.isEmpty }
+      .reduce("line \(line)") { $0 + ": " + $1 }
   }
 }
 

@@ -31,16 +31,13 @@ struct ConfigurationForm {
     var fields: [String: Node] = [:]
     line = node.mark?.line ?? 1
     self.path = path
-    switch node {
-    case .mapping(let mapping):
+    if case .mapping(let mapping) = node {
       for (key, value) in mapping { fields[key.scalar?.string ?? "?"] = value }
-    default:
-      findings.append(
-        ConfigurationFinding(
-          line: line, path: path, sentence: "is no mapping: give `key: value` lines"))
+    } else {
       (isMapping, isSound) = (false, false)
     }
     purpose = .reading(fields)
+    if !isMapping { complain("is no mapping", "give `key: value` lines") }
   }
 
   /// A scalar that has a default: `value` as it is now.
@@ -77,8 +74,9 @@ struct ConfigurationForm {
     let text = node.scalar?.string
     if let value = text.flatMap(field.parse) { return value }
     let quoted = field.isQuoted ? text : nil
-    let found = quoted.map { "\($0.debugDescription) is not" } ?? "is not"
-    complain(name, node, "\(found) \(field.expected): give one")
+    complain(
+      name, node, quoted.map { "\($0.debugDescription) is wrong" } ?? "is wrong",
+      "give \(field.expected)")
     return nil
   }
 
@@ -120,7 +118,7 @@ struct ConfigurationForm {
     guard case .reading(let fields) = purpose else { return }
     known.append(name)
     if let node = fields[name] {
-      complain(name, node, "stands beside `\(other)`, which has it all: keep one of them")
+      complain(name, node, "stands beside `\(other)`, which has it all", "keep one of them")
     }
   }
 
@@ -155,7 +153,7 @@ struct ConfigurationForm {
       known.append(name)
       guard let node = fields[name] else { return }
       guard let sequence = node.sequence else {
-        return complain(name, node, "is no list: give `- ` lines")
+        return complain(name, node, "is no list", "give `- ` lines")
       }
       for (index, node) in sequence.enumerated() {
         read(node, at: "\(name)[\(index)]") { form in
@@ -168,19 +166,19 @@ struct ConfigurationForm {
   }
 
   /// Notes what is wrong with the mapping as a whole, where it is read and its scalars are right.
-  mutating func check<Failure: Error>(_ rule: () throws(Failure) -> Void) {
+  mutating func check<Failure: ExplainedError>(_ rule: () throws(Failure) -> Void) {
     guard case .reading = purpose, isSound else { return }
     do {
       try rule()
     } catch {
-      findings.append(ConfigurationFinding(line: line, path: path, sentence: "\(error)"))
+      complain(error.explanation.cause, error.explanation.mend)
     }
   }
 
-  /// The same, of what is a sentence already.
-  mutating func check(_ holds: Bool, _ sentence: String) {
+  /// The same, of what has no error.
+  mutating func check(_ holds: Bool, _ cause: String, _ mend: String) {
     guard case .reading = purpose, isSound, !holds else { return }
-    findings.append(ConfigurationFinding(line: line, path: path, sentence: sentence))
+    complain(cause, mend)
   }
 
   /// What was written.
@@ -199,22 +197,29 @@ struct ConfigurationForm {
   mutating func finish() {
     guard case .reading(let fields) = purpose else { return }
     for (name, node) in fields where !known.contains(name) {
-      complain(name, node, "is no known key: the nearest is `\(known.nearest(to: name) ?? "")`")
+      let nearest = known.nearest(to: name).map { "the nearest is `\($0)`" }
+      complain(name, node, "is no known key", nearest ?? "leave it out")
     }
   }
 
   private mutating func requirePresence(of name: String, _ mend: String) {
     guard case .reading(let fields) = purpose, isMapping, fields[name] == nil else { return }
     isSound = false
-    findings.append(
-      ConfigurationFinding(line: line, path: path, sentence: "`\(name)` is missing: \(mend)"))
+    complain("`\(name)` is missing", mend)
   }
 
-  private mutating func complain(_ name: String, _ node: Node, _ sentence: String) {
+  private mutating func complain(
+    _ name: String, _ node: Node, _ cause: String, _ mend: String
+  ) {
     isSound = false
     findings.append(
       ConfigurationFinding(
         line: node.mark?.line ?? line, column: node.mark?.column,
-        path: path.isEmpty ? name : "\(path).\(name)", sentence: sentence))
+        path: path.isEmpty ? name : "\(path).\(name)", cause: cause, mend: mend))
+  }
+
+  /// Of the mapping as a whole.
+  private mutating func complain(_ cause: String, _ mend: String?) {
+    findings.append(ConfigurationFinding(line: line, path: path, cause: cause, mend: mend))
   }
 }

@@ -184,7 +184,7 @@ public struct ReloadPlan: Hashable, Sendable {
 }
 
 /// Why the configuration stays as it is.
-public enum ReloadError: Error, Hashable, Sendable, CustomStringConvertible {
+public enum ReloadError: Hashable, Sendable, ExplainedError {
   case file(ConfigurationFileError)
   case refused(DirectorRefusals)
   case credentials(String)
@@ -194,25 +194,29 @@ public enum ReloadError: Error, Hashable, Sendable, CustomStringConvertible {
   case nothingToConfirm
   case editedMeanwhile(String)
 
-  /// A line per cause.
-  public var description: String {
+  /// A line per cause, each with its mend, where there may be several.
+  public var explanation: (cause: String, mend: String?) {
     switch self {
-    case .file(let error): error.description
-    case .refused(let refusals): refusals.description
-    case .credentials(let sentence): sentence
+    case .file(let error): (error.description, nil)
+    case .refused(let refusals): (refusals.description, nil)
+    case .credentials(let sentence): (sentence, nil)
     case .wouldUndo(let changes):
-      "this would undo what was changed at run time and is not in the file: "
-        + changes.map { "\($0.object)" }.joined(separator: "; ")
-        + ": save it first, or force the reload"
+      (
+        "this would undo what was changed at run time and is not in the file: "
+          + changes.map { "\($0.object)" }.joined(separator: "; "),
+        "save it first, or force the reload"
+      )
     case .needsRestart(let fields):
-      "a running director cannot take these: \(fields.joined(separator: "; ")): "
-        + "restart it, or put them back in the file"
+      (
+        "a running director cannot take these: \(fields.joined(separator: "; "))",
+        "restart it, or put them back in the file"
+      )
     case .awaitsConfirmation:
-      "the last reload is on trial: confirm it, or wait until it has been taken back"
+      ("the last reload is on trial", "confirm it, or wait until it has been taken back")
     case .nothingToConfirm:
-      "nothing is on trial: the last reload was for good, confirmed, or taken back already"
+      ("nothing is on trial: the last reload was for good, confirmed, or taken back already", nil)
     case .editedMeanwhile(let path):
-      "\(path) was edited since it was loaded: reload it first, or put it back"
+      ("\(path) was edited since it was loaded", "reload it first, or put it back")
     }
   }
 }

@@ -51,7 +51,7 @@ extension SiteConfiguration {
     form.field("role", .oneOf, &role)
     form.field("notify", .command, &notify)
     form.check(
-      notify == nil || announce, "notify is never called: it goes with `announce: true`")
+      notify == nil || announce, "notify is never called", "it goes with `announce: true`")
     form.section("capacity") { form in
       let range = 8...ForwarderConfiguration.maximumEntries
       form.field("ipv4-connections", .number(range), &capacity.ipv4Connections)
@@ -71,7 +71,7 @@ extension SiteConfiguration {
       form.check { () throws(DirectorError) in try table.service.validate() }
       form.check(
         keys.insert(table.service.key).inserted,
-        "\(table.service.key) is in the file twice: put all real servers into one")
+        "\(table.service.key) is in the file twice", "put all real servers into one")
     }
   }
 
@@ -90,9 +90,10 @@ extension SiteConfiguration {
     form.list("interfaces", &several, new: blank) { form, port in
       visit(&form, &port)
       form.check(
-        names.insert(port.interface).inserted, "\(port.interface) is in the file twice: keep one")
+        names.insert(port.interface).inserted, "\(port.interface) is in the file twice", "keep one"
+      )
     }
-    form.check(!several.isEmpty, "`interfaces` is empty: give one or more")
+    form.check(!several.isEmpty, "`interfaces` is empty", "give one or more")
     ports = several
   }
 
@@ -115,7 +116,7 @@ extension SiteConfiguration {
       let mark = table.mark
       form.check(
         known.updateValue([], forKey: mark) == nil,
-        "mark \(mark.rawValue) is in the file twice: put all it matches into one")
+        "mark \(mark.rawValue) is in the file twice", "put all it matches into one")
       let blank = VirtualPorts(
         address: .v4(IPv4Address(rawValue: 0)), ipProtocol: .tcp, ports: VirtualPorts.allPorts)
       form.list("match", &table.match, new: blank) { form, ports in
@@ -196,7 +197,7 @@ extension SiteConfiguration.ServiceTable {
       form.check { () throws(DirectorError) in try realServer.validate(for: key) }
       form.check(
         addresses.insert(realServer.address).inserted,
-        "\(realServer.address) is in this service twice: keep one")
+        "\(realServer.address) is in this service twice", "keep one")
     }
     health.ownChecks = ownChecks
   }
@@ -235,13 +236,17 @@ extension ConfigurationFinding {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
       .composer(_, let problem, let mark, _):
       self.init(
-        line: mark.line, column: mark.column, path: "", sentence: "this is no YAML: \(problem)")
+        line: mark.line, column: mark.column, path: "", cause: "this is no YAML: \(problem)",
+        mend: "look at this line and the one before it, or quote the text")
     case .duplicatedKeysInMapping(let duplicates, let context):
       self.init(
         line: context.mark.line, path: "",
-        sentence: "this mapping has `\(duplicates.joined(separator: "`, `"))` twice: keep one")
+        cause: "this mapping has `\(duplicates.joined(separator: "`, `"))` twice",
+        mend: "keep one")
     default:
-      self.init(line: 1, path: "", sentence: "this is no YAML in UTF-8: \(error)")
+      self.init(
+        line: 1, path: "", cause: "this is no YAML in UTF-8: \(error)",
+        mend: "give a configuration file")
     }
   }
 }

@@ -61,76 +61,109 @@ public enum DirectorError: Error, Hashable, Sendable {
   }
 }
 
-extension DirectorError: CustomStringConvertible {
-  public var description: String {
+extension DirectorError: ExplainedError {
+  public var explanation: (cause: String, mend: String?) {
     switch self {
     case .serviceExists(let key):
-      "service \(key) already exists: edit it instead"
+      ("service \(key) already exists", "edit it instead")
     case .noSuchService(let key):
-      "there is no service \(key): add it first"
+      ("there is no service \(key)", "add it first")
     case .realServerExists(let address, let key):
-      "real server \(address) is already in service \(key): edit it instead"
+      ("real server \(address) is already in service \(key)", "edit it instead")
     case .noSuchRealServer(let address, let key):
-      "there is no real server \(address) in service \(key): add it first"
+      ("there is no real server \(address) in service \(key)", "add it first")
     case .unknownRealServer(let address):
-      "no service has a real server \(address): give one that `ipvsadm -Ln` lists"
+      ("no service has a real server \(address)", "give one that `ipvsadm -Ln` lists")
     case .notDraining(let address):
-      "\(address) does not drain there: `martinet drain list` has those that do"
+      ("\(address) does not drain there", "`martinet drain list` has those that do")
     case .unsupportedProtocol(let key):
-      "\(key) cannot be served: services are of TCP, UDP or SCTP, marks of TCP or UDP"
+      ("\(key) cannot be served", "services are of TCP, UDP or SCTP, marks of TCP or UDP")
     case .portZero(let key):
-      "service \(key) has port 0, all ports, which needs persistence: give it, or name a port"
+      (
+        "service \(key) has port 0, all ports, which needs persistence",
+        "give it, or name a port"
+      )
     case .onePacketTCP(let key):
-      "one-packet scheduling is for UDP, not for \(key): leave it out"
+      ("one-packet scheduling is for UDP, not for \(key)", "leave it out")
     case .markZero:
-      "mark 0 is no mark: give 1 to 4294967295"
+      ("mark 0 is no mark", "give 1 to 4294967295")
     case .portsOverlap(let ports, let taken, let mark):
-      "\(ports) overlaps \(taken), which is in mark \(mark.rawValue): remove that first"
+      ("\(ports) overlaps \(taken), which is in mark \(mark.rawValue)", "remove that first")
     case .noSuchPorts(let ports, let mark):
-      "mark \(mark.rawValue) does not have \(ports): name ports as they were added"
+      ("mark \(mark.rawValue) does not have \(ports)", "name ports as they were added")
     case .tooManyVIPs(let mark):
-      "mark \(mark.rawValue) has had 65536 VIPs: start again, or use another mark"
+      ("mark \(mark.rawValue) has had 65536 VIPs", "start again, or use another mark")
     case .notUnicast(let address):
-      "\(address) is not a unicast host address: give one that a host can own"
+      ("\(address) is not a unicast host address", "give one that a host can own")
     case .addressFamilyMismatch(let address, let key):
-      "\(address) and service \(key) are of different IP versions, between which direct routing "
-        + "cannot translate: give a real server of the service's version"
+      (
+        "\(address) and service \(key) are of different IP versions, between which direct routing "
+          + "cannot translate", "give a real server of the service's version"
+      )
     case .portMismatch(let port, let key):
-      "direct routing cannot translate ports: give the real server port \(key.port.rawValue) of "
-        + "service \(key) instead of \(port.rawValue)"
+      (
+        "direct routing cannot translate ports",
+        "give the real server port \(key.port.rawValue) of service \(key) instead of "
+          + "\(port.rawValue)"
+      )
     case .weightOutOfRange(let weight):
-      "weight \(weight) is out of range: give 0 to \(RealServerConfiguration.largestWeight)"
+      (
+        "weight \(weight) is out of range", "give 0 to \(RealServerConfiguration.largestWeight)"
+      )
     case .timeoutOutOfRange(let seconds):
-      "timeout \(seconds) s is out of range: give at most \(TimeoutConfiguration.largest)"
+      ("timeout \(seconds) s is out of range", "give at most \(TimeoutConfiguration.largest)")
     case .persistenceOutOfRange(let seconds):
-      "a persistence of \(seconds) s is out of range: give 1 to "
-        + "\(Persistence.largestTimeoutSeconds)"
+      (
+        "a persistence of \(seconds) s is out of range",
+        "give 1 to \(Persistence.largestTimeoutSeconds)"
+      )
     case .notAMask(let mask):
-      "\(mask) is not the mask of a prefix: give one whose ones are in front, as ffff:ffff::"
+      (
+        "\(mask) is not the mask of a prefix",
+        "give one whose ones are in front, as ffff:ffff::"
+      )
     case .maskFamilyMismatch(let mask, let key):
-      "mask \(mask) and service \(key) are of different IP versions: give a mask of the service's"
+      (
+        "mask \(mask) and service \(key) are of different IP versions",
+        "give a mask of the service's"
+      )
     case .thresholdsCross(let lower, let upper):
-      "the lower threshold \(lower) is above the upper threshold \(upper): give at most that, or 0 "
-        + "for three quarters of it"
+      (
+        "the lower threshold \(lower) is above the upper threshold \(upper)",
+        "give at most that, or 0 for three quarters of it"
+      )
     case .ownAddress(let address):
-      "\(address) is an address of this director, which cannot be its own real server yet: give "
-        + "another host's"
+      (
+        "\(address) is an address of this director, which cannot be its own real server yet",
+        "give another host's"
+      )
     case .behindGateway(let address, let gateway):
-      "direct routing needs one LAN: \(address) is behind gateway \(gateway); give an address on "
-        + "the director's own network"
+      (
+        "direct routing needs one LAN: \(address) is behind gateway \(gateway)",
+        "give an address on the director's own network"
+      )
     case .otherInterface(let address, let interface, let expected):
-      "real server \(address) is reached by \(interface), but this director forwards on "
-        + "\(expected) only: give an address on that network"
+      (
+        "real server \(address) is reached by \(interface), but this director forwards on "
+          + "\(expected) only", "give an address on that network"
+      )
     case .noRoute(let address):
-      "there is no route to \(address): give the director an address on the real server's network"
+      (
+        "there is no route to \(address)",
+        "give the director an address on the real server's network"
+      )
     case .tooManyServices(let limit):
-      "all \(limit) service numbers are in use: delete services, and wait two minutes for their "
-        + "numbers to be free"
+      (
+        "all \(limit) service numbers are in use",
+        "delete services, and wait two minutes for their numbers to be free"
+      )
     case .tooManyRealServers(let limit):
-      "all \(limit) real server numbers are in use: delete real servers, and wait two minutes "
-        + "for their numbers to be free"
+      (
+        "all \(limit) real server numbers are in use",
+        "delete real servers, and wait two minutes for their numbers to be free"
+      )
     case .system(let sentence):
-      sentence
+      (sentence, nil)
     }
   }
 }

@@ -145,24 +145,24 @@ extension CheckInstance: CustomStringConvertible {
 }
 
 /// What is wrong with a check; the cause and the mend.
-public enum HealthCheckError: Error, Hashable, Sendable, CustomStringConvertible {
+public enum HealthCheckError: Hashable, Sendable, ExplainedError {
   case noPort
   case notOfVIP(String)
   case vipNeedsReply
   case markHasNoVIP
   case hysteresis
 
-  public var description: String {
+  public var explanation: (cause: String, mend: String?) {
     switch self {
     case .notOfVIP(let kind):
-      "\(kind) cannot be asked of the VIP: give tcp, udp, dns or ping, or leave `to` out"
+      ("\(kind) cannot be asked of the VIP", "give tcp, udp, dns or ping, or leave `to` out")
     case .vipNeedsReply:
-      "only a reply tells that the real server has the VIP: add `require-reply: true`"
+      ("only a reply tells that the real server has the VIP", "add `require-reply: true`")
     case .markHasNoVIP:
-      "a mark may have many VIPs: leave `to` out"
+      ("a mark may have many VIPs", "leave `to` out")
     case .hysteresis:
-      "a hysteresis of the whole quorum would never lose it: give less than the quorum"
-    case .noPort: "the service has no port of its own: give the check a `port`"
+      ("a hysteresis of the whole quorum would never lose it", "give less than the quorum")
+    case .noPort: ("the service has no port of its own", "give the check a `port`")
     }
   }
 }

@@ -56,23 +56,23 @@ struct KeepalivedReader {
         finish(at: line)
         let inner = depth < Self.depthLimit ? block(depth: depth + 1) : []
         if statements.isEmpty {
-          note(line, "a block without a name before it: give it one, or remove it")
+          note(line, "a block without a name before it", "give it one, or remove it")
         } else {
           statements[statements.count - 1].block = inner
         }
       case .close:
         finish(at: line)
-        if depth == 0 { note(line, "a `}` too many: remove it") }
+        if depth == 0 { note(line, "a `}` too many", "remove it") }
         return statements
       }
     }
     finish(at: line)
-    if depth > 0 { note(opening, "a `{` that no `}` follows: add it") }
+    if depth > 0 { note(opening, "a `{` that no `}` follows", "add it") }
     return statements
   }
 
-  private mutating func note(_ line: Int, _ sentence: String) {
-    findings.append(ConfigurationFinding(line: line, path: "", sentence: sentence))
+  private mutating func note(_ line: Int, _ cause: String, _ mend: String) {
+    findings.append(ConfigurationFinding(line: line, path: "", cause: cause, mend: mend))
   }
 
   private mutating func next() -> Token? {
