@@ -40,7 +40,7 @@ struct OpenAPI: Encodable {
       parameters =
         names.filter { $0.hasPrefix("{") }.map {
           Parameter(name: String($0.dropFirst().dropLast()), place: "path", required: true)
-        } + route.query.map { Parameter(name: $0, place: "query", required: false) }
+        } + (route.query ?? []).map { Parameter(name: $0, place: "query", required: false) }
       requestBody = route.takes.map {
         Body(required: true, content: ["application/json": Media(schema: .named($0))])
       }

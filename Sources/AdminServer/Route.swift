@@ -16,14 +16,14 @@ struct Route: Sendable {
   let status: HTTPResponseStatus
   /// Media types of what it answers, with the schema of each; none without content.
   let gives: [(type: String, schema: Schema)]
-  /// Fields of its query.
-  let query: [String]
+  /// Fields of its query; nil where it is not looked at.
+  let query: [String]?
   let answer: Answer
 
   init(
     _ method: HTTPMethod, _ path: String, _ summary: String, takes: String? = nil,
     _ status: HTTPResponseStatus = .ok, gives schema: Schema? = nil,
-    also: [(type: String, schema: Schema)] = [], query: [String] = [], answer: @escaping Answer
+    also: [(type: String, schema: Schema)] = [], query: [String]? = [], answer: @escaping Answer
   ) {
     self.method = method
     self.path = path
@@ -41,8 +41,10 @@ struct Route: Sendable {
   /// Throws a problem that names the first field that it has not, and the nearest that it has: what
   /// is left out has a meaning of its own.
   func check(_ query: [String: String]) throws(Problem) {
-    guard let unknown = query.keys.filter({ !self.query.contains($0) }).min() else { return }
-    let nearest = self.query.nearest(to: unknown).map { "the nearest is `\($0)`" }
+    guard let known = self.query,
+      let unknown = query.keys.filter({ !known.contains($0) }).min()
+    else { return }
+    let nearest = known.nearest(to: unknown).map { "the nearest is `\($0)`" }
     throw Problem(
       .badRequest, "the query's \(unknown.prefix(200)) is no known field",
       mend: nearest ?? "leave it out")

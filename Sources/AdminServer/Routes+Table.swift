@@ -76,8 +76,9 @@ extension Routes {
       routes, _ in
       try Response(.ok, await routes.director.neighborStatuses().map(NeighborReport.init))
     },
-    Route(.GET, "/metrics", "For Prometheus", also: [("text/plain", .string)]) { routes, _ in
-      Response(metrics: await routes.director.metrics())
+    // As other exporters do: one scrape configuration may have `params` for many of them.
+    Route(.GET, "/metrics", "For Prometheus", also: [("text/plain", .string)], query: nil) {
+      routes, _ in Response(metrics: await routes.director.metrics())
     },
     Route(.GET, "/v1/openapi.json", "This document", gives: .map(.any)) { _, _ in
       try Response(.ok, OpenAPI(table)).tagged(nil)

@@ -164,7 +164,7 @@ import Testing
       ),
       ("POST /v1/commands?more=yes", "[]", 400, "is neither true nor false: give one"),
       ("DELETE /v1/services?address=192.168.1.149", "", 400, "is no known field: leave it out"),
-      ("HEAD /v1/services?x", "", 400, ""), ("GET /metrics?name=x", "", 400, "leave it out"),
+      ("HEAD /v1/services?x", "", 400, ""), ("GET /metrics?name=x", "", 200, "# HELP"),
       ("GET /v1/connections?client=10.0.0.0%2F33", "", 400, "is no prefix: give one as"),
       ("GET /v1/connections?state=TCP", "", 400, "is no state: give some of ASSURED C-ECHOED "),
       ("GET /v1/connections?service=tcp/192.168.1.149/80", "", 404, "there is no service TCP"),

@@ -49,7 +49,10 @@ extension EndToEnd {
           ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "5"] + arguments
         ).output
       }
-      #expect(try status("http://\(Self.endpoint)/metrics") == "200")
+      // A scrape configuration's `params` may be for other exporters: they do the same.
+      for target in ["metrics", "metrics?collect%5B%5D=cpu"] {
+        #expect(try status("http://\(Self.endpoint)/\(target)") == "200")
+      }
       #expect(try status("http://\(Self.endpoint)/v1/services") == "404")
       #expect(try status("-X", "POST", "http://\(Self.endpoint)/metrics") == "405")
       #expect(try status("-X", "DELETE", "http://\(Self.endpoint)/v1/services") == "404")
