@@ -51,7 +51,10 @@ public struct AdminServer: Service {
       limits: limits, respond: { await routes.respond(to: $0) },
       admit: { channel in peerUser(of: channel).map(refusal) })
     try await listener.serve { bootstrap in
-      try await bootstrap.withBoundSocket(descriptor).get()
+      let channel = try await bootstrap.withBoundSocket(descriptor).get()
+      // NIO has let fewer wait.
+      listen(descriptor, HTTPListener.backlog)
+      return channel
     } opened: {
       logger.info("control socket is open", metadata: ["path": "\(socketPath)"])
       opened()

@@ -14,7 +14,8 @@ struct ClientLimits: Sendable {
   var answerTime = TimeAmount.seconds(30)
   /// For a refused client to stop sending, after which it may miss why it was refused.
   var lingerTime = TimeAmount.seconds(1)
-  /// Clients at a time; as many more are told to come again, and others closed upon unheard.
+  /// Clients at a time; as many more are told to come again, and others wait in the kernel until
+  /// one of them has gone.
   var connections = 32
   /// A thousand commands are about a quarter of it.
   var bodyBytes = 1 << 20
@@ -33,6 +34,8 @@ struct HTTPListener: Sendable {
   /// Puts what is below HTTP into a connection.
   var prepare: @Sendable (any Channel) throws -> Void = { _ in }
 
+  /// Clients who may wait in the kernel, `listen(2)`.
+  static let backlog: Int32 = 1024
   /// What those who are being served get to be served: the director answers sooner.
   private static let drainTime = Duration.seconds(3)
 
@@ -84,12 +87,16 @@ struct HTTPListener: Sendable {
     _ group: MultiThreadedEventLoopGroup, _ places: Places
   ) -> ServerBootstrap {
     ServerBootstrap(group: group)
+      .serverChannelOption(.backlog, value: Self.backlog)
+      .serverChannelOption(.maxMessagesPerRead, value: 1)
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(Door(places))
+        }
+      }
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .childChannelInitializer { channel in
-        guard let place = places.take(until: channel.closeFuture) else {
-          return channel.eventLoop.makeFailedFuture(NoPlace())
-        }
-        return setUp(channel, authorize: place == .served ? authorize : turnAway)
+        setUp(channel, authorize: places.take(for: channel) == .served ? authorize : turnAway)
       }
   }
 
@@ -129,7 +136,22 @@ public struct ListeningError: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// Who is there, at most twice as many as are served.
+/// Lets clients in one by one, as long as there is a place. A closed door keeps nobody's memory but
+/// the kernel's, and none of them is turned away unheard.
+private final class Door: ChannelOutboundHandler {
+  typealias OutboundIn = Never
+
+  private let places: Places
+
+  init(_ places: Places) { self.places = places }
+
+  /// The listening channel asks for the next client.
+  func read(context: ChannelHandlerContext) {
+    if places.hasRoom { context.read() }
+  }
+}
+
+/// Who is there, at most twice as many as are served. Changed on the listener's one thread.
 private final class Places: Sendable {
   enum Place { case served, turnedAway }
 
@@ -139,19 +161,18 @@ private final class Places: Sendable {
 
   init(_ limit: Int) { self.limit = limit }
 
-  /// A place for a connection until it closes; nil where there is none. On the listener's one
-  /// thread.
-  func take(until closed: EventLoopFuture<Void>) -> Place? {
-    let place: Place
-    if served.load(ordering: .relaxed) < limit {
-      place = .served
-    } else if turnedAway.load(ordering: .relaxed) < limit {
-      place = .turnedAway
-    } else {
-      return nil
-    }
+  var hasRoom: Bool {
+    served.load(ordering: .relaxed) < limit || turnedAway.load(ordering: .relaxed) < limit
+  }
+
+  /// A place for a client until it goes and the next one may come.
+  func take(for client: any Channel) -> Place {
+    let place = served.load(ordering: .relaxed) < limit ? Place.served : .turnedAway
     add(1, to: place)
-    closed.whenComplete { _ in self.add(-1, to: place) }
+    client.closeFuture.whenComplete { _ in
+      self.add(-1, to: place)
+      client.parent?.read()
+    }
     return place
   }
 
@@ -174,5 +195,3 @@ private final class Places: Sendable {
     }.value
   }
 }
-
-private struct NoPlace: Error {}

@@ -26,7 +26,9 @@ struct ListeningSocket {
           throw .failed(path: path, "bind it", errno)
         }
       }
-      guard listen(descriptor, 128) == 0 else { throw .failed(path: path, "listen", errno) }
+      guard listen(descriptor, HTTPListener.backlog) == 0 else {
+        throw .failed(path: path, "listen", errno)
+      }
       guard let identity = FileIdentity(path) else { throw .failed(path: path, "find it", errno) }
       self.identity = identity
     } catch {

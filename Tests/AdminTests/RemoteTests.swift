@@ -61,23 +61,22 @@ import Testing
   }
 
   /// As far into the handshake as a client's first word goes, at once or octet by octet: it is cut
-  /// off, and of a hundred no more than twice the places are ever heard.
+  /// off, and of thirty no more than twice the places are heard at a time.
   @Test(.requires(.commands("curl", "openssl")))
   func handshakesThatStallAreCutOff() async throws {
     let hello = try firstFlight()
-    try await serve(limits: ClientLimits(requestTime: .seconds(3), connections: 4)) {
+    try await serve(limits: ClientLimits(requestTime: .seconds(1), connections: 4)) {
       port, path, _ in
-      let crowd = (0..<100).map { _ in Self.connection(to: port, beginning: hello) }
-      #expect(RawClient.get("/v1/timeouts", at: path)?.status == 200)
-      let answers = crowd.map { RawClient(descriptor: $0).readToEnd() }
-      #expect(answers.allSatisfy { $0 != nil })
-      let heard = answers.count { !($0 ?? Data()).isEmpty }
-      #expect((1...8).contains(heard), "\(heard) were heard")
-      // A handshake's record (RFC 8446 §5.1) was sent to those.
-      #expect(answers.allSatisfy { $0?.first.map { $0 == 22 } ?? true })
       let start = ContinuousClock.now
+      let crowd = (0..<30).map { _ in Self.connection(to: port, beginning: hello) }
+      #expect(RawClient.get("/v1/timeouts", at: path)?.status == 200)
+      // A handshake's record (RFC 8446 §5.1) was sent to each, to the last ones after the others.
+      let answers = crowd.map { RawClient(descriptor: $0).readToEnd() }
+      #expect(answers.allSatisfy { $0?.first == 22 })
+      #expect(ContinuousClock.now - start > .seconds(3), "eight in a second")
+      let second = ContinuousClock.now
       #expect(Self.trickle(hello, to: port) != nil)
-      #expect(ContinuousClock.now - start < .seconds(30))
+      #expect(ContinuousClock.now - second < .seconds(30))
     }
   }
 
@@ -94,7 +93,7 @@ import Testing
     }
   }
 
-  /// Who comes when all places are taken is told so; when as many are being told, not even that.
+  /// Who comes when all places are taken is told so, and when as many are being told, waits.
   @Test(.requires(.commands("curl", "openssl")))
   func whoFindsNoPlaceIsTold() async throws {
     try await serve(limits: ClientLimits(requestTime: .seconds(3), connections: 2)) {
@@ -104,8 +103,8 @@ import Testing
       // That one's place is free again.
       usleep(200_000)
       let turnedAway = (0..<2).map { _ in RawClient.connected(port: port) }
-      #expect(secrets.curl(port) == "000")
       #expect(RawClient.get("/v1/timeouts", at: path)?.status == 200)
+      #expect(["200", "503"].contains(secrets.curl(port)))
       for descriptor in served + turnedAway {
         #expect(RawClient(descriptor: descriptor).readToEnd() != nil)
       }
