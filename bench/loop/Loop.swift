@@ -18,19 +18,30 @@ struct Measure: ParsableCommand {
     abstract: "Every case, the subjects taking turns; a table, and a JSON file where asked for.")
 
   @OptionGroup var options: Options
+  @Option(name: .customLong("case"), help: "Only this case; may be repeated.")
+  var chosen: [String] = []
+
+  func validate() throws {
+    let cases = Workload.all.map(\.name) + [Self.besideChecks]
+    guard let unknown = chosen.first(where: { !cases.contains($0) }) else { return }
+    throw ValidationError(
+      "no case is called '\(unknown)': give one of \(cases.joined(separator: ", "))")
+  }
 
   func run() throws {
     var rows: [Row] = []
-    for workload in Workload.all {
+    for workload in Workload.all where isChosen(workload.name) {
       rows += try measure(options.smoke ? workload.smoke : workload)
     }
-    rows += try measureBesideChecks()
+    if isChosen(Self.besideChecks) { rows += try measureBesideChecks() }
     let counted = try countInstructions()
     rows += counted
     print("\(options.origin.heading)\n\(rows.table)")
     if let json = options.json { try rows.write(to: json) }
     try gate(counted)
   }
+
+  private func isChosen(_ name: String) -> Bool { chosen.isEmpty || chosen.contains(name) }
 
   /// Times one case in all subjects; every pass must have the same outcome in each.
   private func measure(_ workload: Workload) throws -> [Row] {
@@ -110,7 +121,8 @@ struct Measure: ParsableCommand {
   private func countInstructions() throws -> [Row] {
     let counter = try InstructionCounter()
     defer { counter.removeFiles() }
-    return try InstructionCounter.workloads(smoke: options.smoke).flatMap { workload in
+    let workloads = InstructionCounter.workloads(smoke: options.smoke)
+    return try workloads.filter { isChosen($0.name) }.flatMap { workload in
       progress("\(workload.name): counting instructions")
       let counts = try workload.subjects.map { try counter.count(workload, $0) }
       return counts.indices.map { index in
