@@ -287,6 +287,13 @@ import Testing
     #expect(findings(yaml).contains { $0.contains(word) }, "\(findings(yaml))")
   }
 
+  /// YAML's own words for it would have the whole line, and the password in it.
+  @Test func aControlCharacterIsNamedByItsLine() {
+    let found = findings(Self.head + "\nnotify: /bin/mail --password Marked0\u{1}\n")
+    #expect(found.count == 1 && found[0].hasPrefix("line 3: this is no YAML: control char"))
+    #expect(!found[0].contains("Marked0"), "\(found)")
+  }
+
   /// Aliases of aliases, ten at a time: 10^9 nodes if they were unfolded.
   @Test func aliasesAreNotUnfolded() {
     var yaml = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"

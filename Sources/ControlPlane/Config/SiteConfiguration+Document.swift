@@ -238,6 +238,11 @@ extension ConfigurationFinding {
       self.init(
         line: mark.line, column: mark.column, path: "", cause: "this is no YAML: \(problem)",
         mend: "look at this line and the one before it, or quote the text")
+    case .reader(let problem, let offset, _, let yaml):
+      // Without the line's contents, in which a password may stand.
+      self.init(
+        line: yaml.prefix(offset ?? 0).count(where: \.isNewline) + 1, path: "",
+        cause: "this is no YAML: \(problem)", mend: "remove what is no text from this line")
     case .duplicatedKeysInMapping(let duplicates, let context):
       self.init(
         line: context.mark.line, path: "",
