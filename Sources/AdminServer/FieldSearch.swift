@@ -11,14 +11,20 @@ struct FieldSearch {
   private let octets: [UInt8]
   private var place = 0
   private var path: [String] = []
+  private let looksAtNumbers: Bool
 
   /// Throws a problem that names the first such field, and the nearest that there is.
-  static func check(_ body: Data, _ schema: Schema) throws {
-    var search = FieldSearch(octets: Array(body))
+  ///
+  /// - Parameter looksAtNumbers: whether a number that its schema does not allow is one too.
+  static func check(_ body: Data, _ schema: Schema, looksAtNumbers: Bool = false) throws {
+    var search = FieldSearch(octets: Array(body), looksAtNumbers)
     try search.value(schema)
   }
 
-  private init(octets: [UInt8]) { self.octets = octets }
+  private init(octets: [UInt8], _ looksAtNumbers: Bool) {
+    self.octets = octets
+    self.looksAtNumbers = looksAtNumbers
+  }
 
   private mutating func value(_ schema: Schema) throws {
     switch peek() {
@@ -26,7 +32,10 @@ struct FieldSearch {
     case UInt8(ascii: "["): try list(schema.items)
     case UInt8(ascii: "\""): _ = string()
     default:
-      while place < octets.count, !",]}".utf8.contains(octets[place]) { place += 1 }
+      let start = place
+      while place < octets.count, !",]} \t\r\n".utf8.contains(octets[place]) { place += 1 }
+      guard looksAtNumbers else { return }
+      try number(String(decoding: octets[start..<place], as: UTF8.self), schema)
     }
   }
 
@@ -56,10 +65,24 @@ struct FieldSearch {
     _ = take("]")
   }
 
+  private func number(_ text: String, _ schema: Schema) throws {
+    guard let range = schema.range, text.drop(while: { $0 == "-" }).allSatisfy(\.isNumber) else {
+      return
+    }
+    guard let number = UInt64(text), range.contains(number) else {
+      throw Problem(
+        .badRequest, "the request's \(words) is out of range",
+        mend: "give \(range.lowerBound) to \(range.upperBound)")
+    }
+  }
+
+  /// Where the search is, in the request.
+  private var words: Substring {
+    path.joined(separator: ".").replacing(".[", with: "[").prefix(200)
+  }
+
   private func problem(_ known: [String]) -> Problem {
-    let name = path.last ?? ""
-    let words = path.joined(separator: ".").replacing(".[", with: "[").prefix(200)
-    let nearest = known.nearest(to: name).map { "the nearest is `\($0)`" }
+    let nearest = known.nearest(to: path.last ?? "").map { "the nearest is `\($0)`" }
     return Problem(
       .badRequest, "the request's \(words) is no known field", mend: nearest ?? "leave it out")
   }
@@ -115,6 +138,15 @@ extension Schema {
     case .one(let schemas): schemas.flatMap(\.fieldNames)
     case .named(let known): Schemas.all[known]?.fieldNames ?? []
     default: []
+    }
+  }
+
+  /// Of whole numbers; nil for what is none.
+  fileprivate var range: ClosedRange<UInt64>? {
+    switch self {
+    case .whole(let range): range
+    case .named(let known): Schemas.all[known]?.range
+    default: nil
     }
   }
 

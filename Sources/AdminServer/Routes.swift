@@ -68,6 +68,9 @@ struct Routes: Sendable {
       where context.codingPath.isEmpty && request.hasJSONBody
     {
       // So Foundation calls a number that does not fit its type.
+      if let schema = request.schema {
+        try FieldSearch.check(request.body, schema, looksAtNumbers: true)
+      }
       throw Problem(
         .badRequest, "a number in the request's body is negative or too large",
         mend: "give one within the range that /v1/openapi.json says")

@@ -269,7 +269,15 @@ import Testing
       ("POST /v1/services", Self.web.replacing("80", with: "0"), 422, "port 0"),
       ("POST /v1/services", String(repeating: "[", count: 100_000), 400, "body is wrong"),
       ("POST /v1/services", Self.web, 201, ""),
-      ("PATCH \(Self.webPath)/real-servers/192.168.1.151/80", #"{"weight":-1}"#, 400, "negative"),
+      (
+        "PATCH \(Self.webPath)/real-servers/192.168.1.151/80", #"{"weight":-1}"#, 400,
+        "the request's weight is out of range: give 0 to 2147483647"
+      ),
+      (
+        "POST /v1/commands",
+        #"[{"clear":{}},{"setTimeouts":{"_0":{"tcp":1,"tcpFin":4294967296 ,"udp":1}}}]"#, 400,
+        "the request's [1].setTimeouts._0.tcpFin is out of range: give 0 to 4294967295"
+      ),
       ("POST \(Self.webPath)/real-servers", Self.server.replacing("80", with: "81"), 422, "ports"),
       (
         "POST \(Self.webPath)/real-servers", Self.server.replacing("3", with: "2147483648"), 422,
