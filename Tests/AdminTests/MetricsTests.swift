@@ -127,6 +127,27 @@ import Testing
     }
   }
 
+  /// As the listing and the API: what is left, the oldest, the time to empty and to the end.
+  @Test func drainsAreTheListings() {
+    var text = MetricsText()
+    let address = IPAddress("192.168.1.151")!
+    text.describe([
+      DrainStatus(
+        service: .web, realServer: RealServerConfiguration(address: address, port: Port(80)),
+        phase: .draining, end: .purge, elapsedSeconds: 30, secondsToDeadline: 270,
+        initialConnections: 8, connections: 5, oldestSeconds: 900, secondsToEmpty: 50)
+    ])
+    let labels =
+      #"{service="TCP 192.168.1.149:80",real_server="192.168.1.151",then="purge"}"#
+    #expect(
+      text.text.split(separator: "\n").filter { !$0.hasPrefix("#") } == [
+        "martinet_drain_connections\(labels) 5",
+        "martinet_drain_oldest_connection_seconds\(labels) 900",
+        "martinet_drain_elapsed_seconds\(labels) 30", "martinet_drain_empty_seconds\(labels) 50",
+        "martinet_drain_deadline_seconds\(labels) 270",
+      ])
+  }
+
   @Test(.requires(.commands("promtool")))
   func promtoolFindsNothing() async throws {
     let text = try await Self.text()

@@ -142,15 +142,17 @@ extension MetricsText {
     }
   }
 
-  fileprivate mutating func describe(_ drains: [DrainStatus]) {
+  mutating func describe(_ drains: [DrainStatus]) {
     func perDrain(_ name: String, _ help: String, _ value: (DrainStatus) -> UInt64?) {
       let family = family("martinet_drain_\(name)", .gauge, help)
       for drain in drains {
         guard let value = value(drain) else { continue }
         add(
           value,
-          ["service": "\(drain.service)", "real_server": "\(drain.realServer.address)"],
-          to: family)
+          [
+            "service": "\(drain.service)", "real_server": "\(drain.realServer.address)",
+            "then": drain.end.rawValue,
+          ], to: family)
       }
     }
     perDrain("connections", "Connections left on a real server that drains.", \.connections)
@@ -159,7 +161,11 @@ extension MetricsText {
       "At least so old was the oldest of them when the tables were last looked through.",
       \.oldestSeconds)
     perDrain("elapsed_seconds", "Since the drain began.", \.elapsedSeconds)
-    perDrain("deadline_seconds", "Until what is left comes to its end.", \.secondsToDeadline)
+    perDrain(
+      "empty_seconds", "Until none is left, at the pace since the drain began.", \.secondsToEmpty)
+    perDrain(
+      "deadline_seconds", "Until what is left goes on, is forgotten or goes to others: `then`.",
+      \.secondsToDeadline)
   }
 
   fileprivate mutating func describe(_ program: ProgramCounters) {
