@@ -9,6 +9,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "director_abi.h"
@@ -34,9 +35,11 @@ MAP_WITH_FLAGS(wide, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_WIDE, struct director_servi
 	       struct director_wide_ports, BPF_F_NO_PREALLOC);
 MAP(vips, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_vip_key, __u8);
 MAP(port, BPF_MAP_TYPE_ARRAY, 1, __u32, struct director_port);
+MAP_WITH_FLAGS(admissions, BPF_MAP_TYPE_ARRAY, DIRECTOR_MAX_QUEUES, __u32,
+	       struct director_admission, BPF_F_MMAPABLE);
 MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, DIRECTOR_COUNTERS, __u32, __u64);
 
-enum kind { FOREIGN, TRANSPORT, FRAGMENT, ICMP_ERROR, MALFORMED };
+enum kind { FOREIGN, TRANSPORT, TCP_SYN, FRAGMENT, ICMP_ERROR, MALFORMED };
 
 static __always_inline void count(__u32 counter)
 {
@@ -56,6 +59,7 @@ static __always_inline enum kind transport(__u8 protocol, void *header, void *en
 					   struct director_service_key *key)
 {
 	__be16 *ports = header;
+	struct tcphdr *tcp = header;
 
 	if (!has_services(protocol))
 		return FOREIGN;
@@ -63,7 +67,9 @@ static __always_inline enum kind transport(__u8 protocol, void *header, void *en
 		return MALFORMED;
 	key->protocol = protocol;
 	key->port = ports[1];
-	return TRANSPORT;
+	return protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end && tcp->syn && !tcp->rst
+		       ? TCP_SYN
+		       : TRANSPORT;
 }
 
 /* RFC 792: unreachable, source quench, time exceeded, parameter problem. Redirects stay here. */
@@ -171,6 +177,35 @@ static __always_inline int is_for_this_host(struct ethhdr *ethernet, struct dire
 	return !__builtin_memcmp(ethernet->h_dest, own->mac_address, ETH_ALEN);
 }
 
+/* In generic mode a queue may be on several CPUs at once. */
+static __always_inline void add(__u64 *cell, __u64 amount)
+{
+	__atomic_fetch_add(cell, amount, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whether a SYN is let in: while the queue's worker is behind, only with its leave. What the worker
+ * would have to drop costs nothing here, before it is copied.
+ */
+static __always_inline int admits(__u32 queue, __u64 octets)
+{
+	struct director_admission *admission = bpf_map_lookup_elem(&admissions, &queue);
+
+	if (!admission || !admission->limit)
+		return 1;
+	if ((__s64)(admission->granted - admission->taken) > 0) {
+		add(&admission->taken, 1);
+		return 1;
+	}
+	/* The worker has not been seen for long. */
+	if ((__s32)((__u32)(bpf_ktime_get_ns() / DIRECTOR_TICK_NANOSECONDS) -
+		    (__u32)admission->limit) >= 0)
+		return 1;
+	add(&admission->dropped, 1);
+	add(&admission->octets, octets);
+	return 0;
+}
+
 SEC("xdp")
 int director(struct xdp_md *context)
 {
@@ -183,7 +218,7 @@ int director(struct xdp_md *context)
 
 	if (kind == FOREIGN || !own)
 		return XDP_PASS;
-	if (kind == TRANSPORT) {
+	if (kind == TRANSPORT || kind == TCP_SYN) {
 		if (!is_served(&key, own))
 			return XDP_PASS;
 	} else {
@@ -200,14 +235,16 @@ int director(struct xdp_md *context)
 		count(DIRECTOR_COUNTER_MALFORMED);
 		return XDP_PASS;
 	}
+	if (kind == TCP_SYN && !admits(context->rx_queue_index, end - data))
+		return XDP_DROP;
 	/* Not XDP_PASS: a kernel that owns the VIP would reset live connections. */
 	if (bpf_redirect_map(&xsks, context->rx_queue_index, XDP_DROP) != XDP_REDIRECT) {
 		count(DIRECTOR_COUNTER_NO_SOCKET);
 		return XDP_DROP;
 	}
-	count(kind == TRANSPORT	 ? DIRECTOR_COUNTER_SERVICE
-	      : kind == FRAGMENT ? DIRECTOR_COUNTER_FRAGMENT
-				 : DIRECTOR_COUNTER_ICMP_ERROR);
+	count(kind == FRAGMENT	   ? DIRECTOR_COUNTER_FRAGMENT
+	      : kind == ICMP_ERROR ? DIRECTOR_COUNTER_ICMP_ERROR
+				   : DIRECTOR_COUNTER_SERVICE);
 	return XDP_REDIRECT;
 }
 

@@ -16,10 +16,17 @@ import Testing
     #expect(MemoryLayout<director_wide_ports>.size == 65536 / 8)
     #expect(MemoryLayout<director_port>.size == 8)
     #expect(MemoryLayout<director_port>.offset(of: \.has_wide) == 6)
+    #expect(MemoryLayout<director_admission>.size == 2 * 64)
+    #expect(MemoryLayout<director_admission>.offset(of: \.limit) == 0 * 8)
+    #expect(MemoryLayout<director_admission>.offset(of: \.granted) == 1 * 8)
+    #expect(MemoryLayout<director_admission>.offset(of: \.taken) == 8 * 8)
+    #expect(MemoryLayout<director_admission>.offset(of: \.dropped) == 9 * 8)
+    #expect(MemoryLayout<director_admission>.offset(of: \.octets) == 10 * 8)
   }
 
   @Test func limitsAndCounters() {
     #expect(DIRECTOR_MAX_QUEUES == 256)
+    #expect(DIRECTOR_LIMITED == 1 << 32)
     #expect(DIRECTOR_COUNTERS.rawValue == 6)
     #expect(DirectorObject.words.count == (DirectorObject.byteCount + 7) / 8)
     #expect(DirectorObject.words[0] & 0xffff_ffff == 0x464c_457f, "an ELF object")

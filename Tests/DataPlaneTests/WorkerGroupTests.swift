@@ -9,7 +9,7 @@ import Testing
 @Suite(
   .requires(.root, .networkNamespaces, .xdpSockets, .commands("ip", "ethtool")), .serialized)
 struct WorkerGroupTests {
-  private static let servers = SnapshotSpecification(
+  static let servers = SnapshotSpecification(
     services: [
       .init(
         index: ServiceIndex(rawValue: 1), key: OpenPortTests.key, scheduler: .rr, revision: 1,

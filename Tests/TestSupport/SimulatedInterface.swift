@@ -61,20 +61,26 @@ public final class SimulatedInterface {
   private let receive: Ring
   private let transmit: Ring
   private let frames: UnsafeMutableRawPointer
+  private let admission: UnsafeMutableRawPointer
 
   init(
     frames: UnsafeMutableRawPointer, frameBytes: UInt64, chunkBytes: UInt32, entries: UInt32,
     ringEntries: UInt32, startIndex: UInt32
   ) {
     self.frames = frames
+    admission = .allocate(byteCount: QueueMemory.admissionBytes, alignment: 64)
+    admission.initializeMemory(as: UInt8.self, repeating: 0, count: QueueMemory.admissionBytes)
     fill = Ring(entries: entries, entryBytes: 8, start: startIndex, needsWakeup: false)
     completion = Ring(entries: entries, entryBytes: 8, start: startIndex, needsWakeup: false)
     receive = Ring(entries: ringEntries, entryBytes: 16, start: startIndex, needsWakeup: false)
     transmit = Ring(entries: ringEntries, entryBytes: 16, start: startIndex, needsWakeup: true)
     memory = QueueMemory(
       frames: frames, frameBytes: frameBytes, chunkBytes: chunkBytes, fill: fill.memory,
-      completion: completion.memory, receive: receive.memory, transmit: transmit.memory)
+      completion: completion.memory, receive: receive.memory, transmit: transmit.memory,
+      admission: admission)
   }
+
+  deinit { admission.deallocate() }
 
   /// A frame comes in: false if there is no fill entry or no receive slot, as in `xsk_rcv`.
   public func deliver(_ frame: [UInt8]) -> Bool {

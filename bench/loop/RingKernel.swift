@@ -12,6 +12,8 @@ final class RingKernel {
 
   let memory: QueueMemory
   private let frames: UnsafeMutableRawPointer
+  /// No program looks into it.
+  private let admission: UnsafeMutableRawPointer
   private var fillIndex: UInt32 = 0
   private var receiveIndex: UInt32 = 0
   private var transmitIndex: UInt32 = 0
@@ -33,10 +35,13 @@ final class RingKernel {
     frames = .allocate(byteCount: bytes, alignment: 2 << 20)
     madvise(frames, bytes, Int32(MADV_HUGEPAGE))
     memset(frames, 0, bytes)
+    admission = .allocate(byteCount: QueueMemory.admissionBytes, alignment: 64)
+    memset(admission, 0, QueueMemory.admissionBytes)
     memory = QueueMemory(
       frames: frames, frameBytes: UInt64(bytes), chunkBytes: Self.chunkBytes,
       fill: ring(Self.frameCount, 8), completion: ring(Self.frameCount, 8),
-      receive: ring(Self.ringEntries, 16), transmit: ring(Self.ringEntries, 16))
+      receive: ring(Self.ringEntries, 16), transmit: ring(Self.ringEntries, 16),
+      admission: admission)
   }
 
   deinit {
@@ -45,6 +50,7 @@ final class RingKernel {
       ring.descriptors.deallocate()
     }
     frames.deallocate()
+    admission.deallocate()
   }
 
   /// Puts `count` packets into the receive ring without showing them yet; `write` fills in each

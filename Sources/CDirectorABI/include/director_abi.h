@@ -45,6 +45,24 @@ struct director_port {
 	__u8 zero;
 };
 
+/*
+ * Of each queue: which SYNs the program lets in while the queue's worker is behind. The worker has
+ * it mapped and writes the first line, the program the second.
+ */
+struct director_admission {
+	__u64 limit;   /* 0: all; else DIRECTOR_LIMITED | the tick at which the limit ends by itself */
+	__u64 granted; /* SYNs that may ever have been let in under a limit */
+	__u64 zero[6];
+	__u64 taken;   /* those that were */
+	__u64 dropped; /* those that were not */
+	__u64 octets;  /* of the frames of these */
+	__u64 pad[5];
+};
+
+#define DIRECTOR_LIMITED (1ULL << 32)
+/* Of a tick: CLOCK_MONOTONIC modulo 2^32 of them. */
+#define DIRECTOR_TICK_NANOSECONDS 1000000
+
 /* Indices into the per-CPU array of 64-bit counters. */
 enum director_counter {
 	DIRECTOR_COUNTER_SERVICE,    /* packets of services handed to a worker */
@@ -60,5 +78,6 @@ _Static_assert(sizeof(struct director_vip_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_service_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_wide_ports) == 8192, "map value layout");
 _Static_assert(sizeof(struct director_port) == 8, "map value layout");
+_Static_assert(sizeof(struct director_admission) == 128, "two cache lines");
 
 #endif

@@ -122,15 +122,18 @@ public struct Forwarder: ~Copyable {
         verdicts: verdicts))
   }
 
-  /// The queue is nearly full: for a while only so many SYNs are let in as its worker can bear.
-  @inline(never) func fallBehind(now: Tick) { core.pointee.admission.limit(now: now) }
-
   /// First fragments that were forwarded: where it grows, held frames may have become due.
   var firstFragments: UInt64 { core.pointee.counters.load(.firstFragment) }
 
   /// Counts a frame that is given up after its verdict.
   func countDrop(_ reason: DropReason, _ frame: FrameDescriptor) {
     core.pointee.counters.countDrop(reason.rawValue, bytes: frame.length)
+  }
+
+  /// Counts SYNs that the eBPF program has dropped, and the octets of their frames.
+  func countOverloaded(packets: UInt64, bytes: UInt64) {
+    core.pointee.counters.countDrops(
+      DropReason.overloaded.rawValue, packets: packets, bytes: bytes)
   }
 
   /// Forwards by `snapshot` from the next batch on. The caller keeps it alive until a later one
@@ -280,7 +283,7 @@ private struct ForwarderLayout {
       peerTables: (base + sections.peerTables).bindMemory(
         to: ConnectionTables.self, capacity: ConnectionLoads.peerLimit),
       localities: localities, templates: templates, sweepsTemplates: sweepsTemplates,
-      answers: AnswerAllowance(lastTurn: now), admission: Admission(now: now),
+      answers: AnswerAllowance(lastTurn: now),
       sweep: SweepPosition(from: now))
   }
 }

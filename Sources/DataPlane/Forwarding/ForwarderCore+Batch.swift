@@ -24,9 +24,6 @@ extension ForwarderCore {
   /// Decides every frame of `batch`. Shape and thread: `Forwarder.forward`.
   @inline(__always)
   static func forward(_ core: UnsafeMutablePointer<ForwarderCore>, _ batch: Batch) {
-    if _slowPath(core.pointee.admission.isLimiting) {
-      core.pointee.admission.begin(batch.count, now: batch.now)
-    }
     var end = parse(core, batch)
     if _slowPath(core.pointee.unservedCount > 0) { end.ipv6 = acceptWide(core, batch, end.ipv6) }
     if end.ipv4 > core.pointee.ipv4Packets { forwardIPv4(core, batch, end.ipv4) }

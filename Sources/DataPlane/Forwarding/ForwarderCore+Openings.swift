@@ -10,8 +10,6 @@ extension ForwarderCore {
     _ end: UnsafeMutablePointer<IPv4Packet>
   ) {
     var place = core.pointee.ipv4Packets
-    let isLimiting = core.pointee.admission.isLimiting
-    if _slowPath(isLimiting) { core.pointee.admission.discount(end - place) }
     while place < end {
       let packet = place
       place += 1
@@ -20,7 +18,6 @@ extension ForwarderCore {
         settle(core, batch, position.meta, packet.pointee.frame, facts)
         continue
       }
-      if _slowPath(isLimiting), !admits(core, batch, facts) { continue }
       guard let position = IPv4ConnectionTable.vacancy(in: line) else {
         openBeside(core, batch, packet)
         continue
@@ -46,8 +43,6 @@ extension ForwarderCore {
     _ end: UnsafeMutablePointer<IPv6Packet>
   ) {
     var place = core.pointee.ipv6Packets
-    let isLimiting = core.pointee.admission.isLimiting
-    if _slowPath(isLimiting) { core.pointee.admission.discount(end - place) }
     while place < end {
       let packet = place
       place += 1
@@ -56,7 +51,6 @@ extension ForwarderCore {
         settle(core, batch, position.meta, packet.pointee.frame, facts)
         continue
       }
-      if _slowPath(isLimiting), !admits(core, batch, facts) { continue }
       guard let position = IPv6ConnectionTable.vacancy(in: line) else {
         openBeside(core, batch, packet)
         continue

@@ -102,6 +102,5 @@ struct ForwarderCore: BitwiseCopyable {
   /// Whether this is the worker that frees them.
   var sweepsTemplates: Bool
   var answers: AnswerAllowance
-  var admission: Admission
   var sweep: SweepPosition
 }

@@ -37,7 +37,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case fragmentPenFull
   /// The interface that leads to the real server is down, and no more frames wait for it to be up.
   case egressDown
-  /// The SYN of a connection that is not known, which came while the worker was behind.
+  /// A SYN that came while the worker was behind: dropped by the eBPF program, so that the worker
+  /// has neither received nor dropped it.
   case overloaded
 
   /// Whether it happens on a healthy network with a healthy configuration.

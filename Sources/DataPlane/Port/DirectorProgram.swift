@@ -44,6 +44,8 @@ public struct ProgramCounters: Sendable, Equatable {
 struct DirectorProgram: ~Copyable {
   /// Of the program; closed with it.
   let fileDescriptor: Int32
+  /// By queue: which SYNs the program lets in.
+  let admissions: AdmissionMemory
   private let object: OpaquePointer
   private let services: Int32
   private let vips: Int32
@@ -69,6 +71,7 @@ struct DirectorProgram: ~Copyable {
     func map(_ name: String) -> Int32 { bpf_object__find_map_fd_by_name(object, name) }
     do {
       try Self.set(map("port"), macAddress, hasWide: false)
+      admissions = try AdmissionMemory(map: map("admissions"))
     } catch {
       bpf_object__close(object)
       throw error

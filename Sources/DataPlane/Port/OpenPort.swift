@@ -49,6 +49,9 @@ struct OpenPort: ~Copyable {
     link = ProgramLink()
   }
 
+  /// The `director_admission` of a queue, as long as this value lives.
+  func admission(of queue: Int) -> UnsafeMutableRawPointer { program.admissions[queue] }
+
   /// Lets the packets of services in. The last step: every worker runs.
   mutating func attach() throws(PortError) { try link.attach(program, to: description) }
 

@@ -9,6 +9,7 @@ struct QueueRings: ~Copyable {
   var receive: ReceiveRing
   var transmit: TransmitRing
   let counters: QueueCounters
+  var admission: Admission
   /// Whether the kernel takes nothing to be sent because the interface is down: what is for it and
   /// finds no room is dropped then, and keeps no other interface waiting.
   var isDown = false
@@ -22,6 +23,7 @@ struct QueueRings: ~Copyable {
     completion = CompletionRing(memory.completion)
     receive = ReceiveRing(memory.receive)
     transmit = TransmitRing(memory.transmit)
+    admission = Admission(AdmissionCell(memory.admission))
     behindLimit = memory.receive.entries / 4 * 3
     counterBase = .allocate(byteCount: QueueCounters.byteCount, alignment: 64)
     counterBase.initializeMemory(as: UInt8.self, repeating: 0, count: QueueCounters.byteCount)

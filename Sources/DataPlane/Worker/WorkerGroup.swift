@@ -65,8 +65,11 @@ public final class WorkerGroup: Sendable {
       }
       var (memories, sockets): ([QueueMemory], [Int32]) = ([], [])
       for index in 0..<ports.count {
-        memories.append(QueueMemory(ports.ports[index].pointee.sockets[queue].pointee))
-        sockets.append(ports.ports[index].pointee.sockets[queue].pointee.fileDescriptor)
+        let port = ports.ports[index]
+        memories.append(
+          QueueMemory(
+            port.pointee.sockets[queue].pointee, admission: port.pointee.admission(of: queue)))
+        sockets.append(port.pointee.sockets[queue].pointee.fileDescriptor)
       }
       workers.append(
         Worker(
@@ -195,10 +198,10 @@ public final class WorkerGroup: Sendable {
 }
 
 extension QueueMemory {
-  fileprivate init(_ socket: borrowing QueueSocket) {
+  init(_ socket: borrowing QueueSocket, admission: UnsafeMutableRawPointer) {
     self.init(
       frames: socket.frames, frameBytes: socket.frameBytes, chunkBytes: socket.chunkBytes,
       fill: socket.fill, completion: socket.completion, receive: socket.receive,
-      transmit: socket.transmit)
+      transmit: socket.transmit, admission: admission)
   }
 }

@@ -108,7 +108,7 @@ public struct WorkerLoop: ~Copyable {
     let limit = room
     let batch = queue.pointee.receive.peek(limit)
     if batch.count > 0 {
-      if _slowPath(queue.pointee.isBehind) { forwarder.fallBehind(now: now) }
+      if _slowPath(queue.pointee.isBehind) { limitSYNs(by: interface, now) }
       forwarder.forward(
         batch.entries, count: Int(batch.count), frames: frames, frameBytes: frameBytes, now: now,
         verdicts: verdicts)
@@ -117,7 +117,24 @@ public struct WorkerLoop: ~Copyable {
     } else if limit == 0 {
       queue.pointee.counters.add(1, to: .transmitFull)
     }
+    if _slowPath(queue.pointee.admission.isLimiting) { admitSYNs(by: interface, now) }
     return batch.count
+  }
+
+  /// Packets may be lost at an interface: SYNs are its last ones to come.
+  @inline(never)
+  private mutating func limitSYNs(by interface: Int, _ now: Tick) {
+    let queue = queues + interface
+    queue.pointee.admission.limit(forwarded: queue.pointee.counters[.forwarded], now: now)
+  }
+
+  /// Lets as many SYNs in as may come, and counts those that were not.
+  @inline(never)
+  private mutating func admitSYNs(by interface: Int, _ now: Tick) {
+    let queue = queues + interface
+    let dropped = queue.pointee.admission.grant(
+      forwarded: queue.pointee.counters[.forwarded], now: now)
+    forwarder.countOverloaded(packets: dropped.packets, bytes: dropped.octets)
   }
 
   /// Packets of one batch that every transmit ring can take.

@@ -63,11 +63,15 @@ struct CounterBlock: BitwiseCopyable {
 
   /// - Parameter bytes: of the frame.
   @inline(__always) func countDrop(_ reason: UInt8, bytes: UInt32) {
-    let packets = cell(ForwarderCounter.firstDrop.rawValue &+ Int(reason))
-    packets.pointee.store(packets.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    countDrops(reason, packets: 1, bytes: UInt64(bytes))
+  }
+
+  /// - Parameter bytes: of the frames.
+  @inline(__always) func countDrops(_ reason: UInt8, packets: UInt64, bytes: UInt64) {
+    let frames = cell(ForwarderCounter.firstDrop.rawValue &+ Int(reason))
+    frames.pointee.store(frames.pointee.load(ordering: .relaxed) &+ packets, ordering: .relaxed)
     let octets = cell(ForwarderCounter.firstDropBytes &+ Int(reason))
-    octets.pointee.store(
-      octets.pointee.load(ordering: .relaxed) &+ UInt64(bytes), ordering: .relaxed)
+    octets.pointee.store(octets.pointee.load(ordering: .relaxed) &+ bytes, ordering: .relaxed)
   }
 
   func drops(_ reason: DropReason) -> UInt64 {
