@@ -20,12 +20,12 @@ struct Desk {
   }
 
   init(
-    workers: Int = 1, entries: Int = 1 << 10, neighbors: StatedNeighbors = .site(),
-    checks: StatedChecks? = nil,
+    workers: Int = 1, entries: Int = 1 << 10, interfaces: Int = 1,
+    neighbors: StatedNeighbors = .site(), checks: StatedChecks? = nil,
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
   ) throws {
     self.neighbors = neighbors
-    plane = try InProcessPlane(workers: workers, entries: entries)
+    plane = try InProcessPlane(workers: workers, entries: entries, interfaces: interfaces)
     let time = time
     director = Director(
       plane: plane, neighbors: neighbors, checks: checks, logger: logger,
@@ -301,25 +301,6 @@ func ack(_ port: UInt16) -> PacketBuilder { syn(port).with { $0.tcpFlags = .ack 
     desk.neighbors.change(address, to: .init(macAddress: .realServer(77), isResolved: true))
     try await eventually { desk.plane.generations.count == 3 }
     #expect(desk.destination(ack(1)) == .realServer(77))
-  }
-
-  @Test func anotherMACAddressOfTheDirectorIsInForceAtOnce() async throws {
-    let desk = try Desk()
-    try await desk.addWeb()
-    let running = Task { try await desk.director.run() }
-    defer { running.cancel() }
-    let own = MACAddress("02:00:00:00:00:d2")!
-    desk.neighbors.change(.link(0, own, isUp: true))
-    try await eventually { desk.plane.generations.count == 2 }
-    #expect(desk.plane.macAddress == own)
-    #expect(desk.plane.forward(syn(1)).frame[6..<12].elementsEqual(own.octets))
-  }
-
-  @Test func theDirectorEndsWithItsInterface() async throws {
-    let desk = try Desk()
-    desk.neighbors.change(.linkGone(0, name: "lan0"))
-    let expected = DirectorError.system("interface lan0 is gone; bring it back and start again")
-    await #expect(throws: expected) { try await desk.director.run() }
   }
 
   @Test func settlingGivesANewRealServerAMoment() async throws {

@@ -175,15 +175,19 @@ struct KernelNeighborsTests {
     defer { lan.neighbors.stop() }
     try lan.realServer.run("ip", "link", "set", "rs0", "down")
     for await event in lan.neighbors.events {
-      if case .link(0, _, isUp: false) = event { break }
+      if case .link(0, _, _, isUp: false) = event { break }
     }
     try lan.realServer.run("ip", "link", "set", "rs0", "up")
     for await event in lan.neighbors.events {
-      if case .link(0, _, isUp: true) = event { break }
+      if case .link(0, _, _, isUp: true) = event { break }
     }
     try lan.director.run("ip", "link", "set", "lan", "address", "02:00:00:00:00:d2")
     for await event in lan.neighbors.events {
-      if event == .link(0, MACAddress("02:00:00:00:00:d2")!, isUp: true) { break }
+      if event == .link(0, MACAddress("02:00:00:00:00:d2")!, mtu: 1500, isUp: true) { break }
+    }
+    try lan.director.run("ip", "link", "set", "lan", "mtu", "1400")
+    for await event in lan.neighbors.events {
+      if event == .link(0, MACAddress("02:00:00:00:00:d2")!, mtu: 1400, isUp: true) { break }
     }
     try lan.director.run("ip", "link", "del", "lan")
     for await event in lan.neighbors.events {

@@ -14,9 +14,12 @@ enum Reply: Equatable {
 
 extension Machine {
   /// One HTTP request over a connection of its own.
-  func curl(_ url: String, seconds: Double = 5) throws -> Reply {
+  ///
+  /// - Parameter header: a line more of the request's.
+  func curl(_ url: String, seconds: Double = 5, header: String? = nil) throws -> Reply {
     let (ending, output) = try finish(
-      ["curl", "-sg", "--max-time", "\(seconds)", url], seconds: seconds + 10)
+      ["curl", "-sg", "--max-time", "\(seconds)"] + (header.map { ["-H", $0] } ?? []) + [url],
+      seconds: seconds + 10)
     switch ending {
     case .exit(0): return .body(output.hasSuffix("\n") ? String(output.dropLast()) : output)
     case .exit(7): return .refused

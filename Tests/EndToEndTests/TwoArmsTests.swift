@@ -153,6 +153,28 @@ extension EndToEnd {
       #expect(try !director.isAttached, "the other one is given back")
     }
 
+    /// The switch of the back LAN takes 1400 octets and the director is told so while it runs: what
+    /// the client's path MTU discovery hears of, and what the real servers' MSS does not say.
+    @Test func largePacketsComeThroughAnInterfaceWithASmallerMTU() throws {
+      let site = try Site()
+      let director = try RunningDirector(on: site.director, Site.modes)
+      try director.serve(ServedLan.web, [Site.web[1]])
+      try director.serve(ServedLan.web6, [Site.web6[1]])
+      try site.back.fabric.ip("link set director mtu 1400")
+      try site.director.ip("link set lan1 mtu 1400")
+      #expect(
+        try waitUntil(seconds: 20) {
+          director.process.output.contains("not all fit lan1 (MTU 1400)")
+        }, "\(director.process.output)")
+      for (count, url) in zip(1..., [ServedLan.url, ServedLan.url6]) {
+        let reply = try site.served.lan.client.curl(
+          url, seconds: 20, header: "X-Large: " + String(repeating: "x", count: 4000))
+        #expect(reply == .body("rs3"))
+        let told = try #require(director.queues().first?.sideTraffic["packetTooBig"])
+        #expect(told >= count, "\(url)")
+      }
+    }
+
     /// A check that asks the VIP goes out where its real server is.
     @Test func vipsAreAskedOnEachLan() throws {
       let site = try Site()

@@ -90,6 +90,8 @@ enum Deviation: String, CaseIterable {
     answers ICMP port unreachable where no real server is available, limited by \
     `icmp_ratelimit` per client, and RST to a segment of no connection
     """: "PortUnreachableTests.answersAreLimited",
+    "fragments an IPv4 packet without DF that is larger than its egress's MTU":
+      "PacketTooBigTests.whatMayBeFragmentedIsDropped",
     "one table, grown at need": "OverloadTests.establishedConnectionsNeverYield",
     "`drop_entry` drops half-open and idle connections at random, once it is turned on":
       "OverloadTests.aHalfOpenConnectionYieldsAfterThreeSeconds",

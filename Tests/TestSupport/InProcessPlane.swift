@@ -7,15 +7,19 @@ import Synchronization
 public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
   public let desks: [ForwarderDesk]
   public let templates: Templates
-  public let egressMACAddresses: [MACAddress]
+  public let egresses: [Egress]
   private let lock = Mutex<[Snapshot]>([])
   private let journal = Mutex<[Step]>([])
   private let refusal = Mutex<String?>(nil)
   private let ownMACAddress = Mutex(MACAddress.director)
   private let openedPorts = Mutex<Set<VirtualPorts>>([])
 
-  /// - Parameter ipv4Entries: as many as `entries` if nil.
-  public init(workers: Int = 1, entries: Int = 1 << 10, ipv4Entries: Int? = nil) throws {
+  /// - Parameters:
+  ///   - ipv4Entries: as many as `entries` if nil.
+  ///   - interfaces: how many packets may leave by; all have the first one's MAC address.
+  public init(
+    workers: Int = 1, entries: Int = 1 << 10, ipv4Entries: Int? = nil, interfaces: Int = 1
+  ) throws {
     let templates = try Templates(entries: entries)
     let localities = try Localities()
     desks = try (0..<workers).map {
@@ -26,7 +30,9 @@ public final class InProcessPlane: ForwardingPlane, @unchecked Sendable {
     }
     self.templates = templates
     for desk in desks { desk.forwarder.join(desks.filter { $0 !== desk }.map(\.view)) }
-    egressMACAddresses = [.director]
+    egresses = (0..<interfaces).map {
+      Egress(name: "lan\($0)", macAddress: .director, mtu: 1500)
+    }
   }
 
   public func publish(_ snapshot: Snapshot) {

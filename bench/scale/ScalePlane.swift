@@ -10,7 +10,7 @@ import Synchronization
 final class ScalePlane: ForwardingPlane, @unchecked Sendable {
   let views: [ForwarderView]
   let templates: Templates
-  let egressMACAddresses = [Site.director]
+  let egresses = [Egress(name: "lan0", macAddress: Site.director, mtu: 1500)]
   private let worker: BusyWorker
   private let lock = Mutex<[Snapshot]>([])
   private let thread = DispatchGroup()

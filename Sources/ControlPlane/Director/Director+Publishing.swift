@@ -124,7 +124,8 @@ extension Director {
     }
     return SnapshotSpecification(
       services: services.values.map(specification), retirements: retirements,
-      egressMACAddresses: egressMACAddresses, timeouts: connectionTimeouts)
+      egressMACAddresses: egresses.map(\.macAddress), egressMTUs: egresses.map(\.mtu),
+      timeouts: connectionTimeouts)
   }
 
   var connectionTimeouts: ConnectionTimeouts {

@@ -6,6 +6,7 @@ extension Director {
   /// Follows the network and the clock until the task is cancelled; throws when the forwarding
   /// plane has failed.
   public func run() async throws(DirectorError) {
+    warnOfNarrowEgresses()
     async let following: Void = followNeighbors()
     async let checking: Void = followChecks()
     while !Task.isCancelled {
@@ -41,7 +42,11 @@ extension Director {
   private func take(_ event: NeighborEvent) {
     switch event {
     case .neighbor(let address, let neighbor): take(neighbor, of: address)
-    case .link(let egress, let macAddress, let isUp): take(macAddress, isUp, of: egress)
+    case .link(let egress, let macAddress, let mtu, let isUp):
+      guard Int(egress) < egresses.count else { return }
+      note(isUp, of: egress)
+      take(macAddress, of: egress)
+      take(mtu: mtu, of: egress)
     case .linkGone(_, let name):
       lostInterface = "interface \(name) is gone; bring it back and start again"
     }
@@ -59,28 +64,57 @@ extension Director {
     publishSoon()
   }
 
-  private func take(_ macAddress: MACAddress, _ isUp: Bool, of egress: EgressIndex) {
-    guard Int(egress) < egressMACAddresses.count else { return }
-    let metadata: Logger.Metadata = ["egress": "\(egress)", "mac": "\(macAddress)"]
-    if downInterfaces.contains(egress) == isUp {
-      if isUp {
-        downInterfaces.remove(egress)
-        logger.notice("interface is up again", metadata: metadata)
-      } else {
-        downInterfaces.insert(egress)
-        logger.warning(
-          "interface is down: nothing is forwarded by it until it is up", metadata: metadata)
-      }
+  private func note(_ isUp: Bool, of egress: EgressIndex) {
+    guard downInterfaces.contains(egress) == isUp else { return }
+    if isUp {
+      downInterfaces.remove(egress)
+      logger.notice("interface is up again", metadata: metadata(of: egress))
+    } else {
+      downInterfaces.insert(egress)
+      logger.warning(
+        "interface is down: nothing is forwarded by it until it is up",
+        metadata: metadata(of: egress))
     }
-    guard egressMACAddresses[Int(egress)] != macAddress else { return }
-    logger.notice("interface has another MAC address", metadata: metadata)
-    egressMACAddresses[Int(egress)] = macAddress
+  }
+
+  private func take(_ macAddress: MACAddress, of egress: EgressIndex) {
+    guard egresses[Int(egress)].macAddress != macAddress else { return }
+    egresses[Int(egress)].macAddress = macAddress
+    logger.notice("interface has another MAC address", metadata: metadata(of: egress))
     do {
       try plane.setMACAddress(macAddress, of: egress)
     } catch {
-      logger.error("\(error)", metadata: metadata)
+      logger.error("\(error)", metadata: metadata(of: egress))
     }
     publishSoon()
+  }
+
+  private func take(mtu: Int, of egress: EgressIndex) {
+    guard egresses[Int(egress)].mtu != mtu else { return }
+    egresses[Int(egress)].mtu = mtu
+    logger.notice("interface has another MTU", metadata: metadata(of: egress))
+    warnOfNarrowEgresses()
+    publishSoon()
+  }
+
+  /// Where MTUs differ, packets come in that are too large for some interface.
+  private func warnOfNarrowEgresses() {
+    let widest = egresses.map(\.mtu).max() ?? 0
+    let narrow = egresses.filter { $0.mtu < widest }
+    guard !narrow.isEmpty else { return }
+    logger.warning(
+      """
+      packets of up to \(widest) octets come in, and not all fit \
+      \(narrow.map { "\($0.name) (MTU \($0.mtu))" }.joined(separator: ", ")): those for it are \
+      dropped and their senders told, except of IPv4 without DF; give all interfaces one MTU
+      """)
+  }
+
+  private func metadata(of egress: EgressIndex) -> Logger.Metadata {
+    let egress = egresses[Int(egress)]
+    return [
+      "interface": "\(egress.name)", "mac": "\(egress.macAddress)", "mtu": "\(egress.mtu)",
+    ]
   }
 
   /// Without waiting, so that a burst of events shares snapshots.

@@ -18,7 +18,8 @@ public actor Director {
   /// Kept when a mark has no service, and when it stands for nothing: connections go on by them.
   var markGroups: [FirewallMark: MarkGroup] = [:]
   var timeoutConfiguration = TimeoutConfiguration.lvs
-  var egressMACAddresses: [MACAddress]
+  /// By `EgressIndex`, as the network last told.
+  var egresses: [Egress]
   var downInterfaces: Set<EgressIndex> = []
   /// Why forwarding cannot go on.
   var lostInterface: String?
@@ -80,7 +81,7 @@ public actor Director {
     self.checks = checks
     self.logger = logger
     self.clock = clock
-    egressMACAddresses = plane.egressMACAddresses
+    egresses = plane.egresses
     (virtualAddresses, virtualAddressChanges) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingNewest(1))
   }

@@ -37,10 +37,25 @@ public protocol ForwardingPlane: Sendable {
   /// What the eBPF program decided.
   var programCounters: ProgramCounters { get }
 
-  /// Source addresses of what is sent, by `EgressIndex`.
-  var egressMACAddresses: [MACAddress] { get }
+  /// What packets leave by, by `EgressIndex`.
+  var egresses: [Egress] { get }
+}
+
+/// An interface that packets leave by.
+public struct Egress: Hashable, Sendable {
+  public var name: String
+  public var macAddress: MACAddress
+  public var mtu: Int
+
+  public init(name: String, macAddress: MACAddress, mtu: Int) {
+    self.name = name
+    self.macAddress = macAddress
+    self.mtu = mtu
+  }
 }
 
 extension WorkerGroup: ForwardingPlane {
-  public var egressMACAddresses: [MACAddress] { interfaces.map(\.macAddress) }
+  public var egresses: [Egress] {
+    interfaces.map { Egress(name: $0.name, macAddress: $0.macAddress, mtu: $0.mtu) }
+  }
 }

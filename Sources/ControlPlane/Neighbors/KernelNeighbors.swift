@@ -246,13 +246,17 @@ public final class KernelNeighbors: NeighborSource {
       continuation.yield(.linkGone(EgressIndex(egress), name: link.name))
       return
     }
-    guard let macAddress = link.macAddress else { return }
-    continuation.yield(.link(EgressIndex(egress), macAddress, isUp: link.isUp))
+    guard let macAddress = link.macAddress, let mtu = link.mtu else { return }
+    continuation.yield(.link(EgressIndex(egress), macAddress, mtu: mtu, isUp: link.isUp))
     if link.isUp { probe() }
   }
 
-  /// Some messages were lost: reads every followed entry.
+  /// Some messages were lost: reads every followed entry and every egress.
   private func lookAgain() {
+    let links = state.withLock { state in
+      egresses.compactMap { try? state.requests.link(index: $0.index) }
+    }
+    links.forEach(take)
     change { state in
       for (address, followed) in state.followed {
         let entry = state.requests.neighbor(address, interfaceIndex: followed.interfaceIndex)

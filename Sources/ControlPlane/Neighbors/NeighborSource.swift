@@ -5,8 +5,8 @@ import DataPlane
 public enum NeighborEvent: Hashable, Sendable {
   /// The neighbour entry of a followed address changed.
   case neighbor(IPAddress, Neighbor)
-  /// An egress interface has another MAC address, lost or regained its link.
-  case link(EgressIndex, MACAddress, isUp: Bool)
+  /// An egress interface has another MAC address or MTU, lost or regained its link.
+  case link(EgressIndex, MACAddress, mtu: Int, isUp: Bool)
   /// An egress interface was deleted or moved to another network namespace.
   case linkGone(EgressIndex, name: String)
 }

@@ -7,6 +7,7 @@ struct Link: Hashable {
   var index: Int32
   var name: String
   var macAddress: MACAddress?
+  var mtu: Int?
   /// Administratively up with a carrier.
   var isUp: Bool
   var isDeletion: Bool
@@ -26,6 +27,11 @@ struct Link: Hashable {
     self.name = String(cString: nla_get_string(name))
     let needed = UInt32(IFF_UP.rawValue | IFF_RUNNING.rawValue)
     isUp = message.ifi_flags & needed == needed
+    if let attribute = nlmsg_find_attr(
+      header, Int32(MemoryLayout<ifinfomsg>.size), Int32(IFLA_MTU))
+    {
+      mtu = Int(nla_get_u32(attribute))
+    }
     if let address = nlmsg_find_attr(
       header, Int32(MemoryLayout<ifinfomsg>.size), Int32(IFLA_ADDRESS)),
       nla_len(address) == 6

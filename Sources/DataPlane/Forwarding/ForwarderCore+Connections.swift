@@ -87,10 +87,10 @@ extension ForwarderCore {
     core.pointee.realServers[Int(realServer)].packets &+= 1
     core.pointee.realServers[Int(realServer)].bytes &+= UInt64(ipBytes)
     core.pointee.lastRealServer = realServer
-    if _slowPath(nextHop.timeToLive != .preserve),
-      !alterTimeToLive(batch, frame, index, nextHop.timeToLive)
+    if _slowPath(nextHop.status == .altering),
+      !prepare(core, batch, nextHop, frame, index: index, ipBytes: ipBytes)
     {
-      return answer(core, batch, index, frame, .timeExceeded)
+      return
     }
     nextHop.rewrite(frame)
     batch.verdicts[index] = .forward(nextHop.egress)

@@ -40,15 +40,19 @@ public enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   /// A SYN that came while the worker was behind: dropped by the eBPF program, so that the worker
   /// has neither received nor dropped it.
   case overloaded
+  /// Larger than the MTU of the interface it was to leave by; only where another one has more.
+  case packetTooBig
+  /// The same, but an IPv4 packet without DF: a router would fragment it, the director does not.
+  case notFragmented
 
   /// Whether it happens on a healthy network with a healthy configuration.
   public var isNormal: Bool {
     switch self {
     case .noService, .noConnection, .fragmentUnmatched, .icmpUnmatched, .unknownProtocol,
-      .timeExceeded:
+      .timeExceeded, .packetTooBig:
       true
     case .truncated, .notIP, .badHeader, .tinyFragment, .noRealServer, .realServerRemoved,
-      .neighborUnresolved, .fragmentPenFull, .egressDown, .overloaded:
+      .neighborUnresolved, .fragmentPenFull, .egressDown, .overloaded, .notFragmented:
       false
     }
   }
@@ -63,6 +67,8 @@ public enum Answer: UInt8, Sendable, BitwiseCopyable {
   case timeExceeded
   /// TCP RST: there is no such connection.
   case reset
+  /// ICMP fragmentation needed, ICMPv6 packet too big.
+  case packetTooBig
 
   /// As what the packet counts.
   var reason: DropReason {
@@ -70,6 +76,7 @@ public enum Answer: UInt8, Sendable, BitwiseCopyable {
     case .portUnreachable: .noRealServer
     case .timeExceeded: .timeExceeded
     case .reset: .noConnection
+    case .packetTooBig: .packetTooBig
     }
   }
 
@@ -79,6 +86,7 @@ public enum Answer: UInt8, Sendable, BitwiseCopyable {
     case .portUnreachable: .portUnreachable
     case .timeExceeded: .timeExceeded
     case .reset: .reset
+    case .packetTooBig: .packetTooBig
     }
   }
 }

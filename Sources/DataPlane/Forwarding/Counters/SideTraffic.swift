@@ -31,4 +31,7 @@ public enum SideTraffic: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case timeExceeded
   /// TCP RST, sent to the sender of a segment of no connection.
   case reset
+  /// ICMP fragmentation needed or packet too big, sent to a client whose packet is larger than the
+  /// MTU of the interface it was to leave by.
+  case packetTooBig
 }

@@ -63,21 +63,40 @@ struct RefusedPacket: BitwiseCopyable {
       let header = packet.uint8(at: 9)
       return isFragment ? nil : UpperLayer(header: header, offset: offset + headerBytes)
     }
-    let walk = PacketParser.upperLayer(
-      octets.bytes, at: offset + 40, end: offset + packetBytes,
-      first: packet.uint8(at: 6))
-    guard let upper = walk.fields, upper.header != PacketParser.fragmentHeader else { return nil }
+    guard let upper = behindExtensions, upper.header != PacketParser.fragmentHeader else {
+      return nil
+    }
     return upper
+  }
+
+  /// Whether it is a fragment that does not begin its datagram.
+  var isLaterFragment: Bool {
+    guard isIPv6 else { return packet.uint16(at: 6) & 0x1fff != 0 }
+    guard let upper = behindExtensions, upper.header == PacketParser.fragmentHeader else {
+      return false
+    }
+    let fragment = PacketParser.ipv6Fragment(
+      octets.bytes, upper, network: offset, end: offset + packetBytes)
+    return fragment?.offset != 0
+  }
+
+  /// Of IPv6: the upper layer, or the fragment header.
+  private var behindExtensions: UpperLayer? {
+    PacketParser.upperLayer(
+      octets.bytes, at: offset + 40, end: offset + packetBytes, first: packet.uint8(at: 6)
+    ).fields
   }
 
   /// Makes the answer in the frame.
   ///
+  /// - Parameter mtu: of `.packetTooBig`, what it tells.
   /// - Returns: its octets from the frame's start; nil, the frame untouched, if none may be sent.
-  func make(_ answer: Answer) -> Int? {
+  func make(_ answer: Answer, mtu: UInt16) -> Int? {
     switch answer {
     case .portUnreachable: makeICMPError(.portUnreachable)
     case .timeExceeded: makeICMPError(.timeExceeded)
     case .reset: makeReset()
+    case .packetTooBig: makeICMPError(.packetTooBig, mtu: mtu)
     }
   }
 

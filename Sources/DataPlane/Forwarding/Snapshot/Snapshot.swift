@@ -71,6 +71,8 @@ public final class Snapshot: @unchecked Sendable {
   private static func fill(
     _ content: SnapshotContent, from specification: SnapshotSpecification, _ tables: [[UInt16]]
   ) {
+    let egressLimits = specification.egressLimits
+    content.egressLimits.initialize(from: egressLimits, count: egressLimits.count)
     content.states.fill(specification.timeouts)
     for event in ConnectionEvent.all {
       content.beginnings[Int(event.rawValue)] = Beginning(with: event, content.states)
@@ -110,7 +112,8 @@ public final class Snapshot: @unchecked Sendable {
         content.nextHops[Int(realServer.index.rawValue)] = NextHop(
           destination: realServer.macAddress,
           source: specification.egressMACAddresses[Int(realServer.egress)],
-          egress: realServer.egress, timeToLive: service.policy.timeToLive)
+          egress: realServer.egress, isNarrow: egressLimits[Int(realServer.egress)] < .max,
+          timeToLive: service.policy.timeToLive)
       }
     }
   }
@@ -145,6 +148,7 @@ private struct Sizes {
   private let nodes: Int
   private let slots: Int
   private let widePorts: Int
+  private let egresses: Int
   private var realServers = 0
   private(set) var total = 0
 
@@ -154,6 +158,7 @@ private struct Sizes {
       $0 + StandingLevel.nodeCount($1.realServers.count)
     }
     self.widePorts = widePorts
+    egresses = specification.egressMACAddresses.count
     let families = specification.services.count {
       if case .v4 = $0.key.address { true } else { false }
     }
@@ -207,6 +212,7 @@ private struct Sizes {
       thresholds: section(members, of: Thresholds.self), slots: section(slots, of: UInt16.self),
       nextHops: section(realServers, of: NextHop.self),
       placements: section(realServers, of: Placement.self), realServerCount: realServers,
+      egressLimits: section(egresses, of: UInt16.self),
       states: StateTable(at: section(StateTable.byteCount, of: UInt8.self)),
       beginnings: section(Int(ConnectionEvent.limit), of: Beginning.self))
   }

@@ -24,7 +24,8 @@ struct NextHop: BitwiseCopyable {
     static let removed = Status(rawValue: 3)
     /// The sweep frees its connections.
     static let retired = Status(rawValue: 4)
-    /// Connections are forwarded out of line, because their packets' TTL changes.
+    /// Connections are forwarded out of line, because their packets' TTL changes or they may be
+    /// too large for the egress.
     static let altering = Status(rawValue: 5)
     /// As removed, whatever the service's policy: its connections are forgotten.
     static let purged = Status(rawValue: 6)
@@ -36,13 +37,16 @@ struct NextHop: BitwiseCopyable {
     var isGone: Bool { !isLive && self != .unresolved }
   }
 
-  /// - Parameter destination: nil where the real server never had a MAC address.
+  /// - Parameters:
+  ///   - destination: nil where the real server never had a MAC address.
+  ///   - isNarrow: whether packets come in that are too large for the egress.
   init(
-    destination: MACAddress?, source: MACAddress, egress: EgressIndex,
+    destination: MACAddress?, source: MACAddress, egress: EgressIndex, isNarrow: Bool,
     timeToLive: ServicePolicy.TimeToLive
   ) {
     let status: Status =
-      destination == nil ? .unresolved : timeToLive == .preserve ? .live : .altering
+      destination == nil
+      ? .unresolved : timeToLive == .preserve && !isNarrow ? .live : .altering
     let destination = destination ?? MACAddress(rawValue: 0)
     let wire = destination.octets + source.octets
     addressesLow = wire[0..<8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
@@ -185,6 +189,9 @@ struct SnapshotContent: BitwiseCopyable {
   var nextHops: UnsafeMutablePointer<NextHop>
   var placements: UnsafeMutablePointer<Placement>
   var realServerCount: Int
+  /// By `EgressIndex`: octets of the largest IP packet that leaves there, `UInt16.max` where
+  /// whatever comes in does.
+  var egressLimits: UnsafeMutablePointer<UInt16>
   var states: StateTable
   /// By `ConnectionEvent`, `ConnectionEvent.limit` of them.
   var beginnings: UnsafeMutablePointer<Beginning>

@@ -107,15 +107,28 @@ public struct SnapshotSpecification: Sendable {
   public var retirements: [RealServerIndex: Retirement]
   /// Source MAC address per egress interface; at least one.
   public var egressMACAddresses: [MACAddress]
+  /// MTU per egress interface; empty where they are alike.
+  public var egressMTUs: [Int]
   public var timeouts: ConnectionTimeouts
 
   public init(
     services: [Service] = [], retirements: [RealServerIndex: Retirement] = [:],
-    egressMACAddresses: [MACAddress], timeouts: ConnectionTimeouts = .lvs
+    egressMACAddresses: [MACAddress], egressMTUs: [Int] = [], timeouts: ConnectionTimeouts = .lvs
   ) {
     self.services = services
     self.retirements = retirements
     self.egressMACAddresses = egressMACAddresses
+    self.egressMTUs = egressMTUs
     self.timeouts = timeouts
+  }
+
+  /// By `EgressIndex`: octets of the largest IP packet that leaves there. An interface with the
+  /// widest MTU sends whatever comes in, and has no limit: `UInt16.max`.
+  var egressLimits: [UInt16] {
+    let widest = egressMTUs.max() ?? 0
+    return egressMACAddresses.indices.map { egress in
+      let mtu = egress < egressMTUs.count ? egressMTUs[egress] : widest
+      return mtu < widest ? UInt16(clamping: mtu) : .max
+    }
   }
 }
