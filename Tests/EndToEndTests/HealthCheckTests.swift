@@ -120,6 +120,41 @@ extension EndToEnd {
       return "checks: [\(kinds.map { "{kind: \($0.yaml), \(schedule)}" }.joined(separator: ", "))]"
     }
 
+    /// An ICMP error ends a ping, long before its timeout, and is told with who sent it.
+    @Test func aPingThatIsRejectedSaysByWhom() throws {
+      let served = try ServedLan()
+      let host = served.lan.realServers[0]
+      // As `announce` has it: no ping comes from it, whose errors the director would not see.
+      try served.lan.director.ip("address change \(Lan.vip6)/128 dev lan0 preferred_lft 0")
+      // It is the way to .154, and lets nobody there.
+      try host.run(
+        "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
+          + "net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0")
+      let rejected = ["192.168.1.154", "fd00:1::154"]
+      for address in rejected {
+        try host.ip("route add prohibit \(address)")
+        try served.lan.director.ip(
+          "neighbor replace \(address) lladdr \(Lan.mac(151)) dev lan0 nud permanent")
+      }
+      let checks = "checks: [{kind: ping, interval: 0.3, timeout: 3600, rise: 1, fall: 1}]"
+      let director = try served.director(
+        health: "{on-failure: inhibit}", others: ", {address: 192.168.1.154, \(checks)}",
+        more: """
+          - vip: "\(Lan.vip6)"
+            protocol: tcp
+            port: 80
+            real-servers: [{address: "fd00:1::154", \(checks)}]
+          """)
+      for (address, sender) in zip(rejected, ["192.168.1.151", "fd00:1::151"]) {
+        let isSo = try waitUntil(seconds: 20) {
+          let check = try director.checks().first { $0.check == "ping \(address)" }
+          return check?.isUp == false && check?.lastFailure == "prohibited, says \(sender)"
+        }
+        let listing = try director.martinet("checks")
+        #expect(isSo, "\(listing)")
+      }
+    }
+
     /// Real counterparts of each kind: what they answer well is up, and down where it is asked for
     /// something else; garbage is no answer, and who never answers is given up.
     @Test(.requires(.commands("openssl", "dnsmasq"))) func everyKindAsksItsOwn() throws {

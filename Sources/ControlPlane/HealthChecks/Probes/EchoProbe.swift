@@ -23,8 +23,10 @@ final class EchoProbe: Probe {
     return code == 0 ? .waiting : .finished(CheckResult(errno: code, "send"))
   }
 
-  /// It is told of its reply alone.
-  func proceed(_ readiness: Readiness) -> ProbeStep { .finished(.success) }
+  /// It is told of what came of its ping alone.
+  func proceed(_ readiness: Readiness) -> ProbeStep {
+    sequence.flatMap(sockets.outcome).map(ProbeStep.finished) ?? .waiting
+  }
 
   func end() {
     if let sequence { sockets.release(sequence) }
@@ -55,6 +57,17 @@ struct EchoMessage: Hashable {
     let request = request(isIPv6: isIPv6)
     return message.count >= request.count && message[0] == (isIPv6 ? 129 : 0) && message[1] == 0
       && message[4..<request.count].elementsEqual(request[4...])
+  }
+}
+
+extension EchoMessage {
+  /// Whether an error that quotes these octets is about this request: eight at least (RFC 792), and
+  /// as many as there are. IPv6's checksum is not known here.
+  func isQuoted(_ octets: UnsafeRawBufferPointer, isIPv6: Bool) -> Bool {
+    let request = request(isIPv6: isIPv6)
+    let count = min(octets.count, request.count)
+    return count >= 8 && octets[..<2].elementsEqual(request[..<2])
+      && octets[4..<count].elementsEqual(request[4..<count])
   }
 }
 

@@ -5,12 +5,14 @@ import Glibc
 
 /// The raw ICMP sockets that real servers are pinged by: one for each IP version, open from the
 /// first question on. A filter in the kernel lets nothing up but replies with an identifier of
-/// their own, so that what other programs ping does not fill them.
+/// their own and errors that quote it, so that what other programs ping does not fill them.
 final class EchoSockets {
   private struct Question {
     var address: IPAddress
     var echo: EchoMessage
     var token: UInt64
+    /// What came first counts.
+    var outcome: CheckResult?
   }
 
   /// Of what has come and was not read yet: some thousand replies, where the usual limit is 270.
@@ -22,7 +24,7 @@ final class EchoSockets {
   private var lastSequence = UInt16.random(in: .min ... .max)
   private var random = RandomStock()
   private var descriptors: [Bool: Int32] = [:]
-  /// Those without a reply, by sequence number.
+  /// Those under way, by sequence number.
   private var questions: [UInt16: Question] = [:]
 
   init(poller: Poller) { self.poller = poller }
@@ -31,7 +33,7 @@ final class EchoSockets {
 
   /// A sequence number for one ping; nil where all are taken.
   ///
-  /// - Parameter token: what its reply is told by.
+  /// - Parameter token: what its outcome is told by.
   func take(_ address: IPAddress, for token: UInt64) -> UInt16? {
     guard questions.count <= Int(UInt16.max) else { return nil }
     repeat { lastSequence &+= 1 } while questions[lastSequence] != nil
@@ -43,24 +45,33 @@ final class EchoSockets {
 
   func release(_ sequence: UInt16) { questions[sequence] = nil }
 
+  /// nil as long as nothing has come.
+  func outcome(of sequence: UInt16) -> CheckResult? { questions[sequence]?.outcome }
+
+  /// What one ping says.
+  func request(of sequence: UInt16) -> [UInt8]? {
+    questions[sequence].map { $0.echo.request(isIPv6: $0.address.isVersion6) }
+  }
+
   /// Sends the ping; 0, or the errno.
   func ask(_ sequence: UInt16) -> Int32 {
-    guard let question = questions[sequence] else { return EINVAL }
-    let isVersion6 = question.address.isVersion6
+    guard let address = questions[sequence]?.address, let request = request(of: sequence) else {
+      return EINVAL
+    }
+    let isVersion6 = address.isVersion6
     if descriptors[isVersion6] == nil {
       let code = open(isVersion6: isVersion6)
       guard code == 0 else { return code }
     }
-    let request = question.echo.request(isIPv6: isVersion6)
-    let count = question.address.withSocketAddress(Port(0)) {
+    let count = address.withSocketAddress(Port(0)) {
       sendto(descriptors[isVersion6]!, request, request.count, Int32(MSG_NOSIGNAL), $0, $1)
     }
     return count >= 0 ? 0 : errno
   }
 
-  /// Takes what has come; returns the tokens of those that have their reply.
+  /// Takes what has come; returns the tokens of those that have their outcome.
   func receive() -> [UInt64] {
-    var answered: [UInt64] = []
+    var settled: [UInt64] = []
     for (isVersion6, descriptor) in descriptors {
       withUnsafeTemporaryAllocation(byteCount: Self.packetLimit, alignment: 16) { room in
         // So many at most in one go: a flood keeps no other check waiting.
@@ -74,27 +85,33 @@ final class EchoSockets {
           }
           guard count >= 0 else { return }
           let packet = UnsafeRawBufferPointer(rebasing: room[..<count])
-          let token = withUnsafeBytes(of: source) {
-            self.token(packet, from: $0, isVersion6: isVersion6)
+          let sender = withUnsafeBytes(of: source) {
+            $0.address(at: isVersion6 ? 8 : 4, isVersion6: isVersion6)
           }
-          if let token { answered.append(token) }
+          // IPv4 raw sockets have the IP header too (raw(7)).
+          let header = isVersion6 || packet.isEmpty ? 0 : Int(packet[0] & 15) * 4
+          guard header + 8 <= packet.count else { continue }
+          let message = UnsafeRawBufferPointer(rebasing: packet[header...])
+          if let token = settle(message, from: sender) { settled.append(token) }
         }
       }
     }
-    return answered
+    return settled
   }
 
-  /// Whose reply it is: of the address that was asked, with all that was said.
-  private func token(
-    _ packet: UnsafeRawBufferPointer, from source: UnsafeRawBufferPointer, isVersion6: Bool
-  ) -> UInt64? {
-    // IPv4 raw sockets have the IP header too (raw(7)).
-    let header = isVersion6 || packet.isEmpty ? 0 : Int(packet[0] & 15) * 4
-    guard header + 8 <= packet.count, let question = questions[packet.word(header + 6)],
-      question.address == source.address(isVersion6: isVersion6)
+  /// Whom an ICMP message of eight octets or more is for: as a reply from the address that was
+  /// asked, with all that was said, or as an error that quotes the ping.
+  func settle(_ message: UnsafeRawBufferPointer, from sender: IPAddress) -> UInt64? {
+    let isIPv6 = sender.isVersion6
+    let error = EchoError(message, isIPv6: isIPv6)
+    let sequence = (error?.quoted ?? message).word(6)
+    guard let question = questions[sequence], question.outcome == nil,
+      question.address == error?.destination ?? sender,
+      error.map({ question.echo.isQuoted($0.quoted, isIPv6: isIPv6) })
+        ?? question.echo.isAnswered(by: message, isIPv6: isIPv6)
     else { return nil }
-    let message = UnsafeRawBufferPointer(rebasing: packet[header...])
-    return question.echo.isAnswered(by: message, isIPv6: isVersion6) ? question.token : nil
+    questions[sequence]!.outcome = error.map { .failure("\($0.words), says \(sender)") } ?? .success
+    return question.token
   }
 
   private func open(isVersion6: Bool) -> Int32 {
@@ -116,14 +133,5 @@ final class EchoSockets {
     }
     descriptors[isVersion6] = descriptor
     return 0
-  }
-}
-
-extension UnsafeRawBufferPointer {
-  /// Of a socket address that the kernel has filled.
-  fileprivate func address(isVersion6: Bool) -> IPAddress {
-    guard isVersion6 else { return .v4(IPv4Address(rawValue: long(4))) }
-    func half(_ offset: Int) -> UInt64 { UInt64(long(offset)) << 32 | UInt64(long(offset + 4)) }
-    return .v6(IPv6Address(high: half(8), low: half(16)))
   }
 }

@@ -53,7 +53,9 @@ final class ProbeSocket {
   /// Whether nothing is left to receive; more than a few are not waited for.
   private func isDrained() -> Bool {
     var octet: UInt8 = 0
-    for _ in 0..<16 where recv(descriptor, &octet, 1, 0) < 0 && errno == EAGAIN { return true }
+    for _ in 0..<16 {
+      if recv(descriptor, &octet, 1, 0) < 0, errno == EAGAIN { return true }
+    }
     return false
   }
 
