@@ -189,6 +189,45 @@ extension EndToEnd {
       #expect(checks.contains(/tcp 192.168.1.149:80 at 192.168.3.153 +down/), "\(checks)")
     }
 
+    /// Nothing is static: someone on each LAN asks by ARP and by neighbour solicitation.
+    @Test func theVIPsAreResolvedOnEachLan() throws {
+      let site = try Site()
+      try site.director.ip("address del \(Lan.vip)/32 dev lan0")
+      try site.director.ip("address del \(Lan.vip6)/128 dev lan0")
+      let director = try site.director("announce: true", "", Site.web)
+      try director.serve(ServedLan.web6, Site.web6)
+      let near = site.back.realServers[1]
+      try near.run("\(RunningDirector.executable) realserver down \(Lan.vip) \(Lan.vip6)")
+      try near.ip("route add \(Lan.vip)/32 dev lan0")
+      try near.ip("route add \(Lan.vip6)/128 dev lan0")
+      let bodies = [Reply.body("rs1"), .body("rs3")]
+      for url in [ServedLan.url, ServedLan.url6] {
+        for client in [near, site.served.lan.client] {
+          let isAnswered = try waitUntil(seconds: 20) { bodies.contains(try client.curl(url)) }
+          #expect(isAnswered, "\(url) on \(client.name): \(director.process.output)")
+        }
+      }
+      for vip in [Lan.vip, Lan.vip6] {
+        for (host, mac) in [(near, BackLan.directorMAC), (site.served.lan.router, Lan.directorMAC)]
+        {
+          let entry = try host.run("ip neighbor show \(vip) dev lan0")
+          #expect(entry.contains("lladdr \(mac)"), "\(host.name): \(entry)")
+        }
+      }
+      // An interface that was down has lost its IPv6 addresses (net/ipv6/addrconf.c).
+      func held() throws -> Int {
+        try site.director.run("ip -o address show").split(separator: "\n")
+          .count { $0.contains(" \(Lan.vip6)/128") }
+      }
+      #expect(try held() == 2)
+      try site.director.ip("link set lan1 down")
+      try site.director.ip("link set lan1 up")
+      #expect(try waitUntil(seconds: 20) { try held() == 2 }, "\(director.process.output)")
+      director.process.send(SIGTERM)
+      #expect(director.process.wait(seconds: 20) == .exit(0))
+      #expect(try held() == 0, "each is taken back")
+    }
+
     @Test func allLansAreToldOfTheVIPs() throws {
       let site = try Site()
       try site.director.ip("address del \(Lan.vip)/32 dev lan0")

@@ -4,8 +4,7 @@ import Logging
 
 /// Which of two directors the VIPs belong to, in keepalived's words (VRRP, RFC 5798 §6.4).
 public enum DirectorRole: String, CaseIterable, Hashable, Sendable {
-  /// Has the VIPs on its first interface, so that its kernel answers ARP and neighbour
-  /// solicitations.
+  /// Has the VIPs on its interfaces, so that its kernel answers ARP and neighbour solicitations.
   case master
   /// Forwards what reaches it all the same, and leaves the VIPs to the other.
   case backup
@@ -17,8 +16,12 @@ public struct VirtualAddressStatus: Hashable, Sendable {
   public var isHeld: Bool
 }
 
-/// Puts the VIPs of all services on the director's first interface and tells the LANs of all, while
-/// it is master.
+/// Puts the VIPs of all services on the director's interfaces and tells their LANs, while it is
+/// master.
+///
+/// A kernel answers ARP for its IPv4 addresses by whatever interface it is asked on (arp_ignore 0),
+/// so that they are put on the first one alone. Neighbour solicitations it answers only on an
+/// interface that has the IPv6 address (`ndisc_recv_ns` of net/ipv6/ndisc.c): that goes on each.
 ///
 /// An address that something else put there is used as it is and never removed. Those put there by
 /// a director are marked in the kernel (IFA_PROTO, Linux 5.18), so that the next one takes back
@@ -35,26 +38,42 @@ public actor VirtualAddressOwner {
 
   public nonisolated let interface: String
   public private(set) var role: DirectorRole
-  private let interfaceIndex: Int32
   private let socket: NetlinkSocket
-  /// Of each interface: where the LAN is told.
-  private let senders: [(index: Int32, socket: PacketSocket)]
+  private let arms: [Arm]
   private let script: NotifyScript?
   private let logger: Logger
 
   private var vips: Set<IPAddress> = []
   private var held: Set<IPAddress> = []
   /// Put there by this process, on a kernel that may not keep the mark.
-  private var added: Set<IPAddress> = []
+  private var added: Set<Place> = []
   /// What was in the way last, so that it is logged once.
   private var trouble = ""
+  /// Whether there is something to tell the LANs.
+  private var isNews = false
   private var announcing: Task<Void, Never>?
+
+  /// An interface, and where its LAN is told.
+  private struct Arm {
+    let name: String
+    let index: Int32
+    let isFirst: Bool
+    let sender: PacketSocket
+
+    func takes(_ vip: IPAddress) -> Bool { isFirst || vip.isVersion6 }
+  }
+
+  /// An address on an interface.
+  private struct Place: Hashable {
+    var address: IPAddress
+    var interfaceIndex: Int32
+  }
 
   /// Of the network namespace of the calling thread; throws what is in the way, as missing
   /// capabilities.
   ///
   /// - Parameters:
-  ///   - interfaces: at least one; the first one gets the VIPs.
+  ///   - interfaces: at least one; the first one gets all VIPs.
   ///   - notify: the command for changes of role, a path and arguments; nil for none.
   public init(
     interfaces: [InterfaceDescription], role: DirectorRole, notify: String?, logger: Logger
@@ -64,15 +83,17 @@ public actor VirtualAddressOwner {
     self.role = role
     self.logger = logger
     script = notify.map { NotifyScript($0, interface: interface, logger: logger) }
-    interfaceIndex = Int32(interfaces[0].index)
     do {
       socket = try NetlinkSocket()
-      var senders: [(Int32, PacketSocket)] = []
+      var arms: [Arm] = []
       for interface in interfaces {
         let index = Int32(interface.index)
-        senders.append((index, try PacketSocket(interface: index)))
+        arms.append(
+          Arm(
+            name: interface.name, index: index, isFirst: arms.isEmpty,
+            sender: try PacketSocket(interface: index)))
       }
-      self.senders = senders
+      self.arms = arms
     } catch {
       throw .system("\(error)")
     }
@@ -145,57 +166,71 @@ public actor VirtualAddressOwner {
     reconcile()
   }
 
-  // MARK: The interface
+  // MARK: The interfaces
 
-  /// Makes the interface's addresses what they must be, and announces those that are new.
+  /// Makes the interfaces' addresses what they must be, and announces those that are new. One that
+  /// cannot have them keeps no other from it.
   private func reconcile() {
-    do throws(NetlinkError) {
-      let wanted = role == .master ? vips : []
-      let present = try socket.addresses().filter { $0.interfaceIndex == interfaceIndex }
-      for address in present where !wanted.contains(address.address) && isOurs(address) {
-        try socket.removeHostAddress(address.address, interfaceIndex: interfaceIndex)
-        logger.info("VIP left", metadata: metadata(address.address))
+    let wanted = role == .master ? vips : []
+    var trouble: [String] = []
+    for arm in arms {
+      do throws(NetlinkError) {
+        try reconcile(arm, wanted)
+        if arm.isFirst, wanted != held {
+          held = wanted
+          isNews = true
+        }
+      } catch {
+        trouble.append("\(arm.name): \(error)")
       }
-      added.formIntersection(wanted)
-      for vip in wanted.subtracting(present.map(\.address)).sorted() {
-        try socket.addHostAddress(
-          vip, interfaceIndex: interfaceIndex, addressProtocol: Self.addressProtocol)
-        added.insert(vip)
-        held.remove(vip)
-        logger.info("VIP taken", metadata: metadata(vip))
-      }
-      let news = wanted != held
-      held = wanted
-      if news { announce() }
-      trouble = ""
-    } catch {
-      if trouble != "\(error)" { logger.error("\(error)", metadata: ["interface": "\(interface)"]) }
-      trouble = "\(error)"
+    }
+    if isNews { announce() }
+    isNews = false
+    let said = trouble.joined(separator: "; ")
+    if self.trouble != said, !said.isEmpty { logger.error("VIPs are not in place: \(said)") }
+    self.trouble = said
+  }
+
+  private func reconcile(_ arm: Arm, _ vips: Set<IPAddress>) throws(NetlinkError) {
+    let wanted = vips.filter(arm.takes)
+    let present = try socket.addresses().filter { $0.interfaceIndex == arm.index }
+    for address in present where !wanted.contains(address.address) && isOurs(address) {
+      try socket.removeHostAddress(address.address, interfaceIndex: arm.index)
+      logger.info("VIP left", metadata: metadata(address.address, arm))
+    }
+    added = added.filter { $0.interfaceIndex != arm.index || wanted.contains($0.address) }
+    for vip in wanted.subtracting(present.map(\.address)).sorted() {
+      try socket.addHostAddress(
+        vip, interfaceIndex: arm.index, addressProtocol: Self.addressProtocol)
+      added.insert(Place(address: vip, interfaceIndex: arm.index))
+      isNews = true
+      logger.info("VIP taken", metadata: metadata(vip, arm))
     }
   }
 
   private func isOurs(_ address: InterfaceAddress) -> Bool {
     address.addressProtocol == Self.addressProtocol
-      || added.contains(address.address) && address.prefixLength == address.address.bitWidth
+      || address.prefixLength == address.address.bitWidth
+        && added.contains(Place(address: address.address, interfaceIndex: address.interfaceIndex))
   }
 
   private func send(_ addresses: [IPAddress]) {
-    for sender in senders {
+    for arm in arms {
       do {
-        guard let macAddress = try socket.link(index: sender.index)?.macAddress else { continue }
+        guard let macAddress = try socket.link(index: arm.index)?.macAddress else { continue }
         for address in addresses {
           let announcement = Announcement(of: address, at: macAddress)
-          try sender.socket.send(
+          try arm.sender.send(
             announcement.packet, of: announcement.etherType, to: announcement.destination)
         }
       } catch {
         logger.warning(
-          "VIPs are not announced: \(error)", metadata: ["interface-index": "\(sender.index)"])
+          "VIPs are not announced: \(error)", metadata: ["interface": "\(arm.name)"])
       }
     }
   }
 
-  private func metadata(_ address: IPAddress) -> Logger.Metadata {
-    ["vip": "\(address)", "interface": "\(interface)"]
+  private func metadata(_ address: IPAddress, _ arm: Arm) -> Logger.Metadata {
+    ["vip": "\(address)", "interface": "\(arm.name)"]
   }
 }
