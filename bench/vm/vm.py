@@ -28,13 +28,13 @@ class PanicAtBoot(Exception):
 class Guest:
     """One boot, for one part."""
 
-    def __init__(self, folder, part, seconds, **variables):
+    def __init__(self, folder, part, seconds, wires, **variables):
         self.part, self.seconds = part, seconds
         words = " ".join(f"{k}={v}" for k, v in {"PART": part, **variables}.items())
         # A stream loses nothing: who cannot send waits. (QEMU's hub drops what it cannot queue.)
-        self.wire = socket.socketpair()
+        self.wires = [socket.socketpair() for _ in range(wires)]
         nics = []
-        for number, end in enumerate(self.wire):
+        for number, end in enumerate(self._ends()):
             # Without iommu_platform=on virtio_net refuses zero copy.
             nics += [
                 "-netdev", f"socket,id=n{number},fd={end.fileno()}", "-device",
@@ -45,6 +45,9 @@ class Guest:
             "2G", "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
             "-no-reboot", "-kernel", f"{folder}/vmlinuz", "-initrd", f"{folder}/initrd",
             "-append", f"console=ttyS0 panic=-1 quiet mitigations=off net.ifnames=0 {words}", *nics]
+
+    def _ends(self):
+        return [end for wire in self.wires for end in wire]
 
     def run(self):
         """The samples that the guest reported, {(case, subject, metric): [value per round]}.
@@ -95,7 +98,7 @@ class Guest:
         with subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors="replace",
-                pass_fds=[end.fileno() for end in self.wire]) as machine:
+                pass_fds=[end.fileno() for end in self._ends()]) as machine:
             try:
                 for line in machine.stdout:
                     yield line.rstrip()
@@ -106,7 +109,7 @@ class Guest:
 def arguments():
     options = room.parser("vm", __doc__, ("kernel",))
     options.add_argument(
-        "--part", action="append", choices=("smoke", "conserve", "detach", "incumbent"),
+        "--part", action="append", choices=("smoke", "conserve", "detach", "two-arms", "incumbent"),
         help="only this; may be repeated")
     options.add_argument(
         "--frames", type=int, default=10_000_000, help="frames that are accounted for; 10000000")
@@ -117,12 +120,13 @@ def arguments():
 
 
 def parts(chosen):
-    """{part: (seconds at most, what it is told)}"""
+    """{part: (seconds at most, wires, what it is told)}"""
     known = {
-        "smoke": (180, {"FRAMES": 100_000}),
-        "conserve": (180 + chosen.frames // 10_000, {"FRAMES": chosen.frames}),
-        "detach": (300, {"TURNS": 5}),
-        "incumbent": (180 + 60 * chosen.rounds, {"ROUNDS": chosen.rounds}),
+        "smoke": (180, 1, {"FRAMES": 100_000}),
+        "conserve": (180 + chosen.frames // 10_000, 1, {"FRAMES": chosen.frames}),
+        "detach": (300, 1, {"TURNS": 5}),
+        "two-arms": (300, 2, {"FRAMES": 100_000}),
+        "incumbent": (180 + 60 * chosen.rounds, 1, {"ROUNDS": chosen.rounds}),
     }
     names = chosen.part or (["smoke"] if chosen.smoke else known)
     return [(name, *known[name]) for name in names]
@@ -142,9 +146,9 @@ def main():
         progress("making the image")
         here = os.path.dirname(os.path.abspath(__file__))
         subprocess.run([f"{here}/image", folder, chosen.kernel, chosen.martinet], check=True)
-        for part, seconds, variables in parts(chosen):
+        for part, seconds, wires, variables in parts(chosen):
             progress(f"{part}: booting, {seconds} s at most")
-            add(rows, Guest(folder, part, seconds, **variables).run())
+            add(rows, Guest(folder, part, seconds, wires, **variables).run())
     guest = os.path.basename(chosen.kernel)
     print(f"{rows.head()}\nIn QEMU's emulated CPUs, Linux {guest}:\n{rows.table()}")
     if chosen.json:
