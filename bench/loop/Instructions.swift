@@ -136,7 +136,7 @@ struct Repeat: ParsableCommand {
     abstract: "One pass of one subject, for callgrind and perf.")
 
   @Option(help: "A case by its name.") var `case`: String
-  @Option(help: "martinet or c-twin.") var subject: String
+  @Option(help: "martinet, c-twin or c-limit.") var subject: String
   @Option(help: "How many packets.") var packets: Int
 
   func run() throws {
@@ -145,12 +145,12 @@ struct Repeat: ParsableCommand {
         .first(where: { $0.name == `case` })
     else { throw ValidationError("no case is called '\(`case`)': the table names them all") }
     guard let name = SubjectName(rawValue: subject) else {
-      throw ValidationError("no subject '\(subject)': martinet and c-twin are there")
+      throw ValidationError("no subject '\(subject)': martinet, c-twin and c-limit are there")
     }
-    let run = Run(
-      try name.make(workload, seed: Loop.seed), workload,
-      order: Run.order(workload, seed: Loop.seed))
-    run.prepare()
-    run.pass(packets)
+    guard name != .limit || workload.subjects.contains(.limit) else {
+      throw ValidationError("the limit is there for hits and garbage")
+    }
+    let runs = try Run.prepared(workload, name == .limit ? [.twin, .limit] : [name])
+    runs.last?.pass(packets)
   }
 }

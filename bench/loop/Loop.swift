@@ -6,7 +6,7 @@ import Foundation
 @main struct Loop: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "loop",
-    abstract: "The packet loop in process, Martinet beside its C twin.",
+    abstract: "The packet loop in process, Martinet beside its C twin and the limit.",
     subcommands: [Measure.self, Repeat.self, Scale.self], defaultSubcommand: Measure.self)
 
   static let seed: UInt64 = 20_260_101
@@ -46,10 +46,7 @@ struct Measure: ParsableCommand {
   /// Times one case in all subjects; every pass must have the same outcome in each.
   private func measure(_ workload: Workload) throws -> [Row] {
     progress("\(workload.name): preparing")
-    let order = Run.order(workload, seed: Loop.seed)
-    let subjects = try workload.subjects.map { try $0.make(workload, seed: Loop.seed) }
-    let runs = subjects.map { Run($0, workload, order: order) }
-    for run in runs { run.prepare() }
+    let runs = try Run.prepared(workload, workload.subjects)
     // A pass that is not timed warms caches and branches up.
     let (warm, packets) = passes(workload)
     for run in runs { run.pass(warm) }
@@ -61,29 +58,38 @@ struct Measure: ParsableCommand {
         samples[index].append(Double(run.pass(packets)) / Double(packets))
         try check(workload, before, run.outcome, packets)
       }
-      guard runs.allSatisfy({ $0.outcome == runs[0].outcome }) else {
+      guard runs.allSatisfy({ $0.outcome.isSame(as: runs[0].outcome) }) else {
         throw ValidationError(
           "\(workload.name): the subjects did different things:\n"
             + runs.map { "\($0.subject.name): \($0.outcome)" }.joined(separator: "\n"))
       }
     }
-    let ratio = samples.count > 1 ? median(zip(samples[0], samples[1]).map { $0 / $1 }) : nil
-    let isHuge = subjects.contains { ($0 as? TwinSubject)?.isHuge ?? false }
-    return runs.indices.map { index in
-      let values = samples[index]
-      let row = Row(
-        case: workload.name, subject: runs[index].subject.name, metric: "time per packet",
-        unit: "ns", median: median(values), low: values.min() ?? 0, high: values.max() ?? 0,
-        samples: values.count, peer: Self.peer(of: index, workload),
-        ratio: index == 0 ? ratio : nil, pages: isHuge ? "huge" : "ordinary", origin: options.origin
-      )
-      progress("  \(row.subject) \(String(format: "%.2f", row.median)) ns")
-      return row
+    for (subject, values) in zip(workload.subjects, samples) {
+      progress("  \(subject.rawValue) \(String(format: "%.2f", median(values))) ns")
     }
+    let isHuge = runs.contains { ($0.subject as? TwinSubject)?.isHuge ?? false }
+    return rows(
+      workload, "time per packet", unit: "ns", samples, pages: isHuge ? "huge" : "ordinary")
   }
 
-  private static func peer(of index: Int, _ workload: Workload) -> String? {
-    index == 0 && workload.subjects.count > 1 ? SubjectName.twin.rawValue : nil
+  /// A row per subject, of Martinet one per peer.
+  ///
+  /// - Parameter samples: by subject, one per round.
+  private func rows(
+    _ workload: Workload, _ metric: String, unit: String, _ samples: [[Double]],
+    pages: String? = nil
+  ) -> [Row] {
+    func row(_ subject: Int, peer: Int? = nil) -> Row {
+      let values = samples[subject]
+      return Row(
+        case: workload.name, subject: workload.subjects[subject].rawValue, metric: metric,
+        unit: unit, median: median(values), low: values.min() ?? 0, high: values.max() ?? 0,
+        samples: values.count, peer: peer.map { workload.subjects[$0].rawValue },
+        ratio: peer.map { median(zip(values, samples[$0]).map { $0 / $1 }) }, pages: pages,
+        origin: options.origin)
+    }
+    let peers = samples.indices.dropFirst()
+    return (peers.isEmpty ? [row(0)] : peers.map { row(0, peer: $0) }) + peers.map { row($0) }
   }
 
   /// Packets of the warm-up and of each timed pass.
@@ -96,21 +102,24 @@ struct Measure: ParsableCommand {
   private func check(
     _ workload: Workload, _ before: Outcome, _ after: Outcome, _ packets: Int
   ) throws {
-    let sent = after.sentPackets - before.sentPackets
     var expected = [Int](repeating: 0, count: DropReason.allCases.count)
     switch workload.kind {
     case .hits, .new, .flood: break
     case .stray:
       // Where both lines are full a stranger may be one who was let in without a record.
-      let unrecorded = Int(after.unrecorded - before.unrecorded)
-      expected[DropReason.allCases.firstIndex(of: .noConnection)!] = packets - unrecorded
+      let unrecorded = after.decisions!.unrecorded - before.decisions!.unrecorded
+      expected[DropReason.allCases.firstIndex(of: .noConnection)!] = packets - Int(unrecorded)
     case .garbage:
       for position in 0..<packets {
         let reason = Traffic.garbage[position % Traffic.garbage.count]
         expected[DropReason.allCases.firstIndex(of: reason)!] += 1
       }
     }
-    let dropped = zip(after.drops, before.drops).map { Int($0 - $1) }
+    var dropped = expected
+    if let now = after.decisions, let then = before.decisions {
+      dropped = zip(now.drops, then.drops).map { Int($0 - $1) }
+    }
+    let sent = after.sent.count - before.sent.count
     guard dropped == expected, sent + expected.reduce(0, +) == packets else {
       throw ValidationError(
         "\(workload.name): \(packets) packets were not treated as they should be: "
@@ -124,16 +133,8 @@ struct Measure: ParsableCommand {
     let workloads = InstructionCounter.workloads(smoke: options.smoke)
     return try workloads.filter { isChosen($0.name) }.flatMap { workload in
       progress("\(workload.name): counting instructions")
-      let counts = try workload.subjects.map { try counter.count(workload, $0) }
-      return counts.indices.map { index in
-        let count = counts[index]
-        return Row(
-          case: workload.name, subject: workload.subjects[index].rawValue,
-          metric: "instructions per packet", unit: "instructions", median: count, low: count,
-          high: count, samples: 1, peer: Self.peer(of: index, workload),
-          ratio: index == 0 && counts.count > 1 ? count / counts[1] : nil, pages: nil,
-          origin: options.origin)
-      }
+      let counts = try workload.subjects.map { [try counter.count(workload, $0)] }
+      return rows(workload, "instructions per packet", unit: "instructions", counts)
     }
   }
 

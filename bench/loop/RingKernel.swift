@@ -18,9 +18,6 @@ final class RingKernel {
   private var receiveIndex: UInt32 = 0
   private var transmitIndex: UInt32 = 0
   private var completionIndex: UInt32 = 0
-  /// Over all octets of every packet sent, in order, lengths included.
-  private(set) var sentHash: UInt64 = 0xcbf2_9ce4_8422_2325
-  private(set) var sentPackets = 0
 
   init() {
     func ring(_ entries: UInt32, _ entryBytes: Int) -> RingMemory {
@@ -78,14 +75,14 @@ final class RingKernel {
       batch: UInt32(batch))
   }
 
-  /// Sends and completes all that was submitted.
-  func drain() {
+  /// Sends and completes all that was submitted; returns `before` with these packets.
+  @discardableResult func drain(after before: SentPackets = SentPackets()) -> SentPackets {
+    var sent = before
     while memory.transmit.producer.pointee != transmitIndex {
       let descriptor = memory.transmit.descriptors.load(
         fromByteOffset: Int(transmitIndex & (Self.ringEntries - 1)) * 16, as: FrameDescriptor.self)
       transmitIndex &+= 1
-      sentPackets += 1
-      hash(descriptor)
+      sent.add(frames + Int(descriptor.address), count: Int(descriptor.length))
       memory.completion.descriptors.storeBytes(
         of: descriptor.address, toByteOffset: Int(completionIndex & (Self.frameCount - 1)) * 8,
         as: UInt64.self)
@@ -93,19 +90,26 @@ final class RingKernel {
     }
     memory.transmit.consumer.pointee = transmitIndex
     memory.completion.producer.pointee = completionIndex
+    return sent
   }
+}
 
-  private func hash(_ descriptor: FrameDescriptor) {
-    let frame = frames + Int(descriptor.address)
-    let length = Int(descriptor.length)
-    var hash = sentHash ^ UInt64(length)
+/// Packets that a subject has sent.
+struct SentPackets: Equatable {
+  private(set) var count = 0
+  /// Over all octets of every packet, in order, lengths included.
+  private(set) var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  fileprivate mutating func add(_ frame: UnsafeMutableRawPointer, count length: Int) {
+    count += 1
+    var hash = hash ^ UInt64(length)
     for offset in stride(from: 0, to: length & ~7, by: 8) {
       hash = Self.mixed(hash, frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
     for offset in length & ~7..<length {
       hash = Self.mixed(hash, UInt64(frame.load(fromByteOffset: offset, as: UInt8.self)))
     }
-    sentHash = hash
+    self.hash = hash
   }
 
   private static func mixed(_ hash: UInt64, _ word: UInt64) -> UInt64 {

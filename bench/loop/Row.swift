@@ -95,19 +95,20 @@ extension [Row] {
       let fill = String(repeating: " ", count: Swift.max(0, width - text.count))
       return right ? fill + text : text + fill
     }
-    func number(_ value: Double?) -> String {
-      value.map { String(format: "%.2f", $0) } ?? "-"
-    }
-    let head = ["case", "subject", "metric", "unit", "median", "low", "high", "rounds", "ratio"]
-    let lines = map {
+    func number(_ value: Double) -> String { String(format: "%.2f", value) }
+    let head = [
+      "case", "subject", "metric", "unit", "median", "low", "high", "rounds", "ratio to",
+    ]
+    let lines = map { row in
       [
-        $0.case, $0.subject, $0.metric, $0.unit, number($0.median), number($0.low),
-        number($0.high), String($0.samples), number($0.ratio),
+        row.case, row.subject, row.metric, row.unit, number(row.median), number(row.low),
+        number(row.high), String(row.samples),
+        row.ratio.map { "\(number($0)) \(row.peer ?? "")" } ?? "-",
       ]
     }
     return ([head] + lines).map { line in
       pad(line[0], 20) + pad(line[1], 10) + pad(line[2], 26) + pad(line[3], 13)
-        + line[4...].map { pad($0, 9, right: true) }.joined()
+        + line[4...7].map { pad($0, 9, right: true) }.joined() + "  " + line[8]
     }.joined(separator: "\n")
   }
 }

@@ -10,6 +10,7 @@ final class Run {
   private let order: [UInt32]
   private var packets = 0
   private var milliseconds: UInt32 = 0
+  private var sent = SentPackets()
 
   /// Packets staged at once, half a receive ring.
   private static let burst = 1024
@@ -22,6 +23,44 @@ final class Run {
     self.workload = workload
     self.order = order
     traffic = Traffic(workload)
+  }
+
+  /// The runs of these subjects, their tables as the case begins. The limit follows a twin, whose
+  /// memory it uses.
+  static func prepared(_ workload: Workload, _ names: [SubjectName]) throws -> [Run] {
+    let order = order(workload, seed: Loop.seed)
+    var runs: [Run] = []
+    for name in names {
+      switch name {
+      case .martinet:
+        runs.append(Run(try MartinetSubject(workload, seed: Loop.seed), workload, order: order))
+      case .twin:
+        runs.append(Run(try TwinSubject(workload, seed: Loop.seed), workload, order: order))
+      case .limit:
+        guard let twin = runs.last else { preconditionFailure("the limit follows a twin") }
+        runs.append(try twin.limit())
+        continue
+      }
+      runs.last?.prepare()
+    }
+    return runs
+  }
+
+  /// The limit of this run of the twin, from where it has come to.
+  private func limit() throws -> Run {
+    guard let twin = subject as? TwinSubject else { preconditionFailure("the limit is a twin's") }
+    var frame = [UInt8](repeating: 0, count: Int(RingKernel.chunkBytes))
+    let flows = workload.kind == .hits ? order : []
+    let records = try flows.map { flow in
+      try frame.withUnsafeMutableBytes { frame in
+        try twin.record(
+          of: frame.baseAddress!,
+          count: traffic.write(flow, flags: Traffic.ack, to: frame.baseAddress!))
+      }
+    }
+    let run = Run(LimitSubject(twin, records: records), workload, order: order)
+    (run.milliseconds, run.sent) = (milliseconds, sent)
+    return run
   }
 
   /// Connections in a fixed random order, so that no packet finds its neighbour's line in a cache:
@@ -71,15 +110,11 @@ final class Run {
     }
   }
 
-  var outcome: Outcome {
-    Outcome(
-      sentPackets: subject.kernel.sentPackets, sentHash: subject.kernel.sentHash,
-      unrecorded: subject.unrecorded, drops: DropReason.allCases.map(subject.drops),
-      dropBytes: DropReason.allCases.map(subject.dropBytes))
-  }
+  var outcome: Outcome { Outcome(sent: sent, decisions: subject.decisions) }
 
   private func packet(_ position: Int, _ flags: UInt8, _ frame: UnsafeMutableRawPointer) -> UInt32 {
-    traffic.write(order[position % order.count], flags: flags, to: frame)
+    defer { (subject as? LimitSubject)?.mark(frame, position) }
+    return traffic.write(order[position % order.count], flags: flags, to: frame)
   }
 
   /// A packet of a connection that is not in `order`.
@@ -103,7 +138,7 @@ final class Run {
       let start = Self.processorNanoseconds
       subject.run(offer, now: now)
       nanoseconds += Self.processorNanoseconds - start
-      subject.kernel.drain()
+      sent = subject.kernel.drain(after: sent)
       tick(portion)
     }
     return nanoseconds
@@ -121,21 +156,28 @@ final class Run {
 }
 
 /// What came of the packets so far; must be equal in all subjects.
-struct Outcome: Equatable, CustomStringConvertible {
-  var sentPackets: Int
-  var sentHash: UInt64
-  var unrecorded: UInt64
-  /// By `DropReason.allCases`.
-  var drops: [UInt64]
-  /// The same.
-  var dropBytes: [UInt64]
+struct Outcome: CustomStringConvertible {
+  var sent: SentPackets
+  /// nil of the limit.
+  var decisions: Decisions?
 
-  var droppedPackets: Int { Int(drops.reduce(0, +)) }
+  /// The limit has no record for what went by hash, and sends other octets then.
+  func isSame(as other: Outcome) -> Bool {
+    if let decisions = other.decisions, self.decisions != nil {
+      return sent == other.sent && self.decisions == decisions
+    }
+    let isRecorded = (decisions ?? other.decisions)?.unrecorded == 0
+    return isRecorded ? sent == other.sent : sent.count == other.sent.count
+  }
 
   var description: String {
-    let reasons = zip(DropReason.allCases, drops).filter { $1 > 0 }.map { "\($0) \($1)" }
-    return "sent \(sentPackets) (hash \(String(sentHash, radix: 16))), unrecorded \(unrecorded), "
-      + "dropped [\(reasons.joined(separator: ", "))], \(dropBytes.reduce(0, +)) octets"
+    let sent = "sent \(sent.count) (hash \(String(sent.hash, radix: 16)))"
+    guard let decisions else { return sent }
+    let reasons = zip(DropReason.allCases, decisions.drops).filter { $1 > 0 }
+      .map { "\($0) \($1)" }
+    return sent
+      + ", unrecorded \(decisions.unrecorded), dropped [\(reasons.joined(separator: ", "))], "
+      + "\(decisions.dropBytes.reduce(0, +)) octets"
   }
 }
 

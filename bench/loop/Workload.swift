@@ -30,9 +30,11 @@ struct Workload {
   /// A client, of which each has four connections to each service then, keeps its real server.
   var isPersistent = false
 
-  /// The twin knows rr and no persistence.
+  /// The twin knows rr and no persistence; the limit is that of packets whose record is there, or
+  /// that need none.
   var subjects: [SubjectName] {
-    scheduler == .rr && !isPersistent ? SubjectName.allCases : [.martinet]
+    guard scheduler == .rr, !isPersistent else { return [.martinet] }
+    return [.martinet, .twin] + (kind == .hits || kind == .garbage ? [.limit] : [])
   }
 
   /// Connections of one client to all services.

@@ -119,19 +119,6 @@ static inline int yields(uint64_t meta, uint32_t limit)
 	return (meta >> 16 & 0xff) == SR && (int32_t)((uint32_t)(meta >> 32) - limit) < 0;
 }
 
-static inline uint64_t *neighbour(uint64_t *line)
-{
-	return (uint64_t *)((uintptr_t)line ^ 64);
-}
-
-static inline uint64_t *find4(uint64_t key, uint64_t *line)
-{
-	for (int slot = 0; slot < 4; slot++)
-		if (line[slot] == key)
-			return line + slot;
-	return NULL;
-}
-
 static inline uint64_t haste4(const uint64_t *line, uint64_t limit)
 {
 	return (line[4] - limit) | (line[5] - limit) | (line[6] - limit) | (line[7] - limit);
@@ -200,15 +187,6 @@ __attribute__((noinline)) void open_missing4(struct twin *t, unsigned count, uin
 		t->records++;
 		transmit(t, server, p.frame, f);
 	}
-}
-
-static inline uint64_t *find6(const struct packet6 *p, uint64_t *line)
-{
-	for (int slot = 0; slot < 8; slot += 4)
-		if (line[slot] == p->high && line[slot + 1] == p->low &&
-		    line[slot + 2] == p->transport)
-			return line + slot;
-	return NULL;
 }
 
 static inline uint64_t *vacancy6(uint64_t *line)

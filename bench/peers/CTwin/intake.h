@@ -81,7 +81,6 @@ hot int accept4(const struct intake4 *in, const struct fields4 *f, uint8_t *fram
 		return 0;
 	key = (uint64_t)f->source << 32 | (uint64_t)f->l4.source << 16 | service;
 	line = (uint64_t *)(in->table + (hash4(in->keys, key) & in->offset_mask));
-	__builtin_prefetch(line, 0, 3);
 	out->key = key;
 	out->line = line;
 	out->frame = frame;
@@ -106,7 +105,6 @@ hot int accept6(const struct intake6 *in, const struct fields6 *f, uint8_t *fram
 	rest = (uint64_t)f->l4.source << 16 | service;
 	line = (uint64_t *)(in->table + (hash6(in->keys, f->source_high, f->source_low, rest) &
 					 in->offset_mask));
-	__builtin_prefetch(line, 0, 3);
 	out->high = f->source_high;
 	out->low = f->source_low;
 	out->transport = rest;
@@ -138,15 +136,15 @@ hot int open_frame(const struct batch *b, size_t index, struct frame *out)
 	       likely(d.length <= b->frame_bytes - d.address);
 }
 
-/* A run of plain IPv6, which may be empty. Returns the index after it. */
+/* A run of plain IPv6 before end, which may be empty. Returns the index after it. */
 static __attribute__((noinline)) size_t parse6(struct twin *t, const struct batch *b, size_t index,
-					       size_t *all6)
+					       size_t end, size_t *all6)
 {
 	const struct batch batch = *b;
 	const struct intake6 in = intake6_of(t);
 	size_t count6 = *all6;
 
-	for (; index < batch.count; index++) {
+	for (; index < end; index++) {
 		struct frame frame;
 		struct fields6 fields;
 
@@ -196,16 +194,17 @@ hot int accept_any(struct twin *t, struct frame frame, size_t index, size_t *cou
 }
 
 /*
- * A run of frames that are not plain IPv4. It ends behind an IPv4 packet without tags, as plain
- * ones will follow it. Returns the index after it.
+ * A run of frames before end that are not plain IPv4. It ends behind an IPv4 packet without tags,
+ * as plain ones will follow it. Returns the index after it.
  */
 static __attribute__((noinline)) size_t parse_others(struct twin *t, const struct batch *b,
-						     size_t index, size_t *all4, size_t *all6)
+						     size_t index, size_t end, size_t *all4,
+						     size_t *all6)
 {
 	const struct batch batch = *b;
 	size_t count4 = *all4, count6 = *all6;
 
-	while (index < batch.count) {
+	while (index < end) {
 		size_t place = index++;
 		struct frame frame;
 		uint16_t type;
@@ -221,7 +220,7 @@ static __attribute__((noinline)) size_t parse_others(struct twin *t, const struc
 		if (type == 0x0800)
 			break;
 		if (type == 0x86dd)
-			index = parse6(t, &batch, index, &count6);
+			index = parse6(t, &batch, index, end, &count6);
 	}
 	*all4 = count4;
 	*all6 = count6;

@@ -10,6 +10,7 @@
 #define BATCH 64
 #define BATCH_SIZES 8 /* up to 1, 2, 4 ... packets */
 #define PREFETCH_DISTANCE 8
+#define LINES_AT_ONCE 16
 #define SWEEP_MS 4000
 #define SWEEP_LINES 4096
 #define EVICTION_MS 3000
@@ -139,6 +140,28 @@ static inline void drop(struct twin *t, unsigned index, enum twin_reason reason)
 	t->drops[reason]++;
 	t->drop_bytes[reason] += t->batch[index].length;
 	t->verdicts[index] = DROP | reason;
+}
+
+static inline uint64_t *neighbour(uint64_t *line)
+{
+	return (uint64_t *)((uintptr_t)line ^ 64);
+}
+
+static inline uint64_t *find4(uint64_t key, uint64_t *line)
+{
+	for (int slot = 0; slot < 4; slot++)
+		if (line[slot] == key)
+			return line + slot;
+	return NULL;
+}
+
+static inline uint64_t *find6(const struct packet6 *p, uint64_t *line)
+{
+	for (int slot = 0; slot < 8; slot += 4)
+		if (line[slot] == p->high && line[slot + 1] == p->low &&
+		    line[slot + 2] == p->transport)
+			return line + slot;
+	return NULL;
 }
 
 /* connections.c: what happens less than once per packet. */

@@ -1,30 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The turn and its passes: Sources/DataPlane's WorkerLoop and ForwarderCore+Batch. */
 #include "intake.h"
+#include "rings.h"
+
+/* Two in a step: after an odd number for one more, of a packet of an earlier batch. */
+hot void ask_for_lines(const struct twin *t, size_t first4, size_t end4, size_t first6, size_t end6)
+{
+	for (; first4 < end4; first4 += 2) {
+		__builtin_prefetch(t->packets4[first4].line, 0, 3);
+		__builtin_prefetch(t->packets4[first4 + 1].line, 0, 3);
+	}
+	for (; first6 < end6; first6 += 2) {
+		__builtin_prefetch(t->packets6[first6].line, 0, 3);
+		__builtin_prefetch(t->packets6[first6 + 1].line, 0, 3);
+	}
+}
 
 hot size_t parse(struct twin *t, const struct batch *b, size_t *count6)
 {
 	const struct batch batch = *b;
 	const struct intake4 in = intake4_of(t);
-	size_t index = 0, count4 = 0;
+	size_t index = 0, count4 = 0, first4 = 0, first6 = 0;
 
 	while (index < batch.count) {
-		struct frame frame;
-		struct fields4 fields;
+		const size_t end = batch.count - index < LINES_AT_ONCE ? batch.count :
+									 index + LINES_AT_ONCE;
+		const int follows6 = *count6 > first6;
 
-		if (unlikely(!open_frame(&batch, index, &frame)) ||
-		    unlikely(!plain4(frame.start, frame.length, &fields))) {
-			size_t others = count4;
+		first4 = count4;
+		first6 = *count6;
+		if (unlikely(follows6))
+			index = parse6(t, &batch, index, end, count6);
+		while (index < end) {
+			struct frame frame;
+			struct fields4 fields;
 
-			index = parse_others(t, b, index, &others, count6);
-			count4 = others;
-			continue;
+			if (unlikely(!open_frame(&batch, index, &frame)) ||
+			    unlikely(!plain4(frame.start, frame.length, &fields))) {
+				size_t others = count4;
+
+				index = parse_others(t, b, index, end, &others, count6);
+				count4 = others;
+				continue;
+			}
+			if (likely(accept4(&in, &fields, frame.start, index, count4)))
+				count4++;
+			else
+				drop(t, index, TWIN_NO_SERVICE);
+			index++;
 		}
-		if (likely(accept4(&in, &fields, frame.start, index, count4)))
-			count4++;
-		else
-			drop(t, index, TWIN_NO_SERVICE);
-		index++;
+		ask_for_lines(t, first4, count4, first6, *count6);
 	}
 	return count4;
 }
@@ -113,59 +138,6 @@ static __attribute__((noinline)) void forward6(struct twin *t, size_t count, uin
 		open_missing6(t, missed, now);
 }
 
-hot uint32_t ring_free(struct ring *r, uint32_t wanted)
-{
-	uint32_t spare = r->mask + 1 - (r->own - r->known);
-
-	if (likely(spare >= wanted))
-		return spare;
-	r->known = __atomic_load_n(r->kernel, __ATOMIC_ACQUIRE);
-	return r->mask + 1 - (r->own - r->known);
-}
-
-hot void ring_advance(struct ring *r, uint32_t count)
-{
-	r->own += count;
-	__atomic_store_n(r->shared, r->own, __ATOMIC_RELEASE);
-}
-
-hot uint32_t ring_row(const struct ring *r, uint32_t limit)
-{
-	uint32_t count = __atomic_load_n(r->kernel, __ATOMIC_ACQUIRE) - r->own;
-	uint32_t to_end = r->mask + 1 - (r->own & r->mask);
-
-	count = count < limit ? count : limit;
-	return count < to_end ? count : to_end;
-}
-
-/* Slots after the last submitted entry that lie in a row. */
-hot uint32_t ring_room(const struct ring *r, uint32_t limit)
-{
-	uint32_t to_end = r->mask + 1 - (r->own & r->mask);
-
-	return limit < to_end ? limit : to_end;
-}
-
-/* One row of either ring in a turn. */
-hot void reap(struct twin *t)
-{
-	const uint64_t *from = (uint64_t *)t->completion.slots +
-			       (t->completion.own & t->completion.mask);
-	const uint64_t chunk_mask = t->chunk_mask;
-	uint64_t *to = (uint64_t *)t->fill.slots + (t->fill.own & t->fill.mask);
-	uint32_t count;
-
-	if (__atomic_load_n(t->completion.kernel, __ATOMIC_ACQUIRE) == t->completion.own)
-		return;
-	count = ring_row(&t->completion, ring_room(&t->fill, UINT32_MAX));
-	ring_free(&t->fill, count);
-	for (uint32_t i = 0; i < count; i++)
-		to[i] = from[i] & chunk_mask;
-	ring_advance(&t->fill, count);
-	ring_advance(&t->completion, count);
-	t->completed += count;
-}
-
 hot void put(const struct ring *out, struct descriptor packet, uint32_t at)
 {
 	struct descriptor *slots = out->slots;
@@ -241,4 +213,24 @@ uint32_t twin_turn(struct twin *t, uint32_t now)
 	if (unlikely((int32_t)(now - t->sweep_next) >= 0))
 		sweep_lines(t, now);
 	return count;
+}
+
+uint64_t *twin_record(struct twin *t, uint8_t *packet, uint32_t length)
+{
+	const struct frame frame = { packet, length };
+	const struct packet4 *p4 = t->packets4;
+	const struct packet6 *p6 = t->packets6;
+	size_t count4 = 0, count6 = 0;
+	uint64_t *at;
+
+	if (accept_any(t, frame, 0, &count4, &count6) != ACCEPTED)
+		return NULL;
+	if (count6) {
+		at = find6(p6, p6->line);
+		at = at ? at : find6(p6, neighbour(p6->line));
+		return (at ? at : p6->line) + 3;
+	}
+	at = find4(p4->key, p4->line);
+	at = at ? at : find4(p4->key, neighbour(p4->line));
+	return (at ? at : p4->line) + 4;
 }

@@ -78,6 +78,17 @@ uint64_t twin_drops(const struct twin *twin, enum twin_reason reason);
 uint64_t twin_drop_bytes(const struct twin *twin, enum twin_reason reason);
 /* Packets forwarded by hash because both lines of their connection were full. */
 uint64_t twin_unrecorded(const struct twin *twin);
+/*
+ * Where a packet's record is: its second word, which says real server, state and expiry; that of
+ * its line's first entry if it has none. NULL if parsing turns the packet away. Between turns.
+ */
+uint64_t *twin_record(struct twin *twin, uint8_t *packet, uint32_t length);
 void twin_destroy(struct twin *twin);
+
+/*
+ * limit.c: a turn that makes the memory accesses of a hit, or of a drop, and decides nothing. The
+ * first eight octets of a frame that hits are the address of its record.
+ */
+uint32_t limit_turn(struct twin *twin, uint32_t now, int forwards);
 
 #endif
