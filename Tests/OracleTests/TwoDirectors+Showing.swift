@@ -51,11 +51,6 @@ extension TwoDirectors {
 }
 
 extension TwoDirectors {
-  /// The sum of one of the queues' counters.
-  func martinetCounter(_ name: String) throws -> Int {
-    try numbers(name, in: martinet.get("queues")).reduce(0, +)
-  }
-
   /// Makes both see segments to these ports of the VIP as marked.
   func mark(
     _ mark: Int, tcpPorts: ClosedRange<UInt16>, of vip: String = TwoDirectors.vip
