@@ -11,8 +11,9 @@ matplotlib.rcParams["svg.hashsalt"] = "martinet"
 import matplotlib.pyplot as plt
 
 COLOURS = {
-    "martinet": "#d1495b", "c-twin": "#30638e", "c-director": "#30638e", "c-macswap": "#7ea8be",
-    "testpmd": "#edae49", "xdp-tx": "#66a182", "nft-fwd": "#8d6a9f", "bridge": "#aaaaaa",
+    "martinet": "#d1495b", "c-twin": "#30638e", "c-limit": "#b8bec4",
+    "c-director": "#30638e", "c-macswap": "#7ea8be", "testpmd": "#edae49", "xdp-tx": "#66a182",
+    "nft-fwd": "#8d6a9f", "bridge": "#aaaaaa",
 }
 LINE_RATE_NS = 26.9  # 25 GbE, 64-octet frames, one core
 
