@@ -48,12 +48,16 @@ extension WorkerLoop {
     let (chunkMask, verdicts, mainIsUp) = (chunkMask, verdicts, !egress.pointee.isDown)
     var index = rest.lowerBound
     while index < rest.upperBound {
+      // Garbage comes in runs: a loop of its own has all that it reads in registers.
+      while index < rest.upperBound, verdicts[index].isDrop {
+        toFill.write(descriptors[index].address & chunkMask, at: dropped)
+        dropped &+= 1
+        index &+= 1
+      }
+      guard index < rest.upperBound else { break }
       let (descriptor, verdict) = (descriptors[index], verdicts[index])
       index &+= 1
-      if verdict.isDrop {
-        toFill.write(descriptor.address & chunkMask, at: dropped)
-        dropped &+= 1
-      } else if verdict == .hold {
+      if verdict == .hold {
         held = true
       } else {
         let isForward = verdict.isForward
