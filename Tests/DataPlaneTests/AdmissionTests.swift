@@ -100,11 +100,13 @@ struct AdmissionTests {
     try bench.exhaust(packet)
     let before = bench.shed
     #expect(try bench.give(acks) == 9)
-    #expect(try bench.give(segments(packet, 3000..<3020)) == 3, "three packets each")
-    #expect(bench.shed == before + 17)
+    #expect(try bench.give(segments(packet, 3000..<3020)) == 0, "old connections pay for none")
+    #expect(try bench.give(segments(packet, 2000..<2003, .ack)) == 3)
+    #expect(try bench.give(segments(packet, 4000..<4020)) == 6, "two for each new connection")
+    #expect(bench.shed == before + 20 + 14)
     try bench.exhaust(packet)
     bench.advance(milliseconds: 1)
-    #expect(try bench.give(segments(packet, 4000..<4020)) == 8, "free in a millisecond")
+    #expect(try bench.give(segments(packet, 5000..<5020)) == 8, "free in a millisecond")
   }
 
   /// Twice as many are free after each second in which some were dropped.

@@ -130,6 +130,9 @@ public struct Forwarder: ~Copyable {
     core.pointee.counters.countDrop(reason.rawValue, bytes: frame.length)
   }
 
+  /// Connections that became established by a packet after their first one, ever.
+  var establishedCount: UInt64 { core.pointee.counters.load(.established) }
+
   /// Counts SYNs that the eBPF program has dropped, and the octets of their frames.
   func countOverloaded(packets: UInt64, bytes: UInt64) {
     core.pointee.counters.countDrops(

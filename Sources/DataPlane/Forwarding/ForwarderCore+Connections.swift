@@ -39,10 +39,13 @@ extension ForwarderCore {
     let transition = core.pointee.content.pointee.states.row(meta.state).transition(on: facts.event)
     core.pointee.recount(meta.realServer, from: meta.state, to: transition.nextState)
     if ConnectionState.isEstablished(rawValue: transition.nextState),
-      transition.nextState != meta.state, core.pointee.isPersistent(facts)
+      transition.nextState != meta.state
     {
-      let client = core.pointee.client(of: record, facts.service)
-      assureTemplate(core, facts.service, client, now: batch.now)
+      core.pointee.counters.add(1, to: .established)
+      if core.pointee.isPersistent(facts) {
+        let client = core.pointee.client(of: record, facts.service)
+        assureTemplate(core, facts.service, client, now: batch.now)
+      }
     }
     let idle = core.pointee.content.pointee.states.row(transition.nextState).idleMilliseconds
     record.pointee =

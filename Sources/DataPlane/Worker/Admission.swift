@@ -4,12 +4,12 @@
 /// then at its receive ring, whoever's they are, and a flood of SYNs would take the connections'
 /// with it. The eBPF program drops them before they cost the worker anything.
 ///
-/// A SYN is let in if three forwarded packets have paid for it, itself among them, or as one of the
-/// few that are free each millisecond. A client that goes on sends at least four (SYN, ACK, its
-/// request, FIN), so that among real clients none is dropped; in a flood, those are that find
-/// nothing paid. The limit ends with the first second in which none was dropped. After any other
-/// one twice as many are free, until that is as good as no limit or the worker is behind again: a
-/// client that tries again (RFC 6298: after 1 s, 3 s, 7 s) comes in where the worker can bear it.
+/// Each connection that becomes established pays for two SYNs, and a few are free each millisecond.
+/// So clients that go on make room for themselves and for as many more; a flood's do not, and
+/// transfers beside it pay for none of its SYNs. The limit ends with the first second in which none
+/// was dropped. After any other one twice as many are free, until that is as good as no limit or the
+/// worker is behind again: a client that tries again (RFC 6298: after 1 s, 3 s, 7 s) comes in where
+/// the worker can bear it.
 struct Admission: BitwiseCopyable {
   /// Whether the program limits SYNs.
   private(set) var isLimiting = false
@@ -17,9 +17,8 @@ struct Admission: BitwiseCopyable {
   private var periodEnd = Tick(rawValue: 0)
   private var lastGrant = Tick(rawValue: 0)
   private var freePerMillisecond: UInt64 = 0
-  /// Forwarded packets that have paid for no SYN yet, and how many there were at the last grant.
-  private var unspent: UInt64 = 0
-  private var forwarded: UInt64 = 0
+  /// Connections that had been established at the last grant.
+  private var established: UInt64 = 0
   /// What the program had dropped when the period began, and when it was last asked.
   private var droppedBefore: UInt64 = 0
   private var reported = Dropped(packets: 0, octets: 0)
@@ -32,7 +31,7 @@ struct Admission: BitwiseCopyable {
 
   /// The period of the kernel's defence strategies, `DEFENSE_TIMER_PERIOD` of ip_vs_ctl.c.
   private static let periodMilliseconds: UInt32 = 1000
-  private static let packetsPerSYN: UInt64 = 3
+  private static let synsPerConnection: UInt64 = 2
   /// SYNs that nobody pays for: 8000 a second, some 2 % of a worker on a veth.
   private static let leastFree: UInt64 = 8
   /// A million a second, more than a worker on a veth can take.
@@ -44,10 +43,10 @@ struct Admission: BitwiseCopyable {
 
   /// The worker is behind.
   ///
-  /// - Parameter forwarded: packets that came by the queue and went on, ever.
-  mutating func limit(forwarded: UInt64, now: Tick) {
+  /// - Parameter established: connections of the worker that became so, ever.
+  mutating func limit(established: UInt64, now: Tick) {
     if !isLimiting {
-      (isLimiting, lastGrant, self.forwarded, unspent) = (true, now, forwarded, 0)
+      (isLimiting, lastGrant, self.established) = (true, now, established)
       cell.grant(Self.mostLeave, atMost: Self.mostLeave)
     }
     beginPeriod(free: Self.leastFree, now)
@@ -56,13 +55,11 @@ struct Admission: BitwiseCopyable {
   /// Gives leave for as many SYNs as have been paid for; returns what the program has dropped since
   /// the last time.
   ///
-  /// - Parameter forwarded: as for `limit`.
-  mutating func grant(forwarded: UInt64, now: Tick) -> Dropped {
+  /// - Parameter established: as for `limit`.
+  mutating func grant(established: UInt64, now: Tick) -> Dropped {
     let elapsed = UInt64(max(0, now.milliseconds(since: lastGrant)))
-    unspent &+= forwarded &- self.forwarded
-    let paid = unspent / Self.packetsPerSYN
-    unspent &-= paid &* Self.packetsPerSYN
-    (lastGrant, self.forwarded) = (now, forwarded)
+    let paid = (established &- self.established) &* Self.synsPerConnection
+    (lastGrant, self.established) = (now, established)
     cell.grant(paid &+ elapsed &* freePerMillisecond, atMost: Self.mostLeave)
     let dropped = Dropped(packets: cell.dropped, octets: cell.octets)
     if now.milliseconds(since: periodEnd) >= 0 { endPeriod(dropped.packets, now) }

@@ -124,16 +124,14 @@ public struct WorkerLoop: ~Copyable {
   /// Packets may be lost at an interface: SYNs are its last ones to come.
   @inline(never)
   private mutating func limitSYNs(by interface: Int, _ now: Tick) {
-    let queue = queues + interface
-    queue.pointee.admission.limit(forwarded: queue.pointee.counters[.forwarded], now: now)
+    queues[interface].admission.limit(established: forwarder.establishedCount, now: now)
   }
 
   /// Lets as many SYNs in as may come, and counts those that were not.
   @inline(never)
   private mutating func admitSYNs(by interface: Int, _ now: Tick) {
-    let queue = queues + interface
-    let dropped = queue.pointee.admission.grant(
-      forwarded: queue.pointee.counters[.forwarded], now: now)
+    let dropped = queues[interface].admission.grant(
+      established: forwarder.establishedCount, now: now)
     forwarder.countOverloaded(packets: dropped.packets, bytes: dropped.octets)
   }
 

@@ -16,6 +16,8 @@ enum ForwarderCounter: Int {
   case unrecorded = 0
   /// SYNs and datagrams that moved an existing record to another real server.
   case rescheduled
+  /// Records whose connection became established after its first packet.
+  case established
   /// Records freed after their idle time, or with their real server.
   case expired
   case ipv4Connections
