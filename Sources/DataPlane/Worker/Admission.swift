@@ -7,9 +7,9 @@
 /// Each connection that becomes established pays for two SYNs, and a few are free each millisecond.
 /// So clients that go on make room for themselves and for as many more; a flood's do not, and
 /// transfers beside it pay for none of its SYNs. The limit ends with the first second in which none
-/// was dropped. After any other one twice as many are free, until that is as good as no limit or the
-/// worker is behind again: a client that tries again (RFC 6298: after 1 s, 3 s, 7 s) comes in where
-/// the worker can bear it.
+/// was dropped. After any other one twice as many are free, until that is as good as no limit or
+/// the worker is behind again: a client that tries again (RFC 6298: after 1 s, 3 s, 7 s) comes in
+/// where the worker can bear it.
 struct Admission: BitwiseCopyable {
   /// Whether the program limits SYNs.
   private(set) var isLimiting = false
