@@ -44,6 +44,9 @@ public final class KernelNeighbors: NeighborSource {
   }
 
   private static let probeMilliseconds: Int32 = 5000
+  /// What comes within it is taken at once: many addresses that answer while others are being
+  /// followed would otherwise contend for the table with each answer.
+  private static let gatherMicroseconds: UInt32 = 1000
 
   public let events: AsyncStream<NeighborEvent>
   private let continuation: AsyncStream<NeighborEvent>.Continuation
@@ -204,8 +207,18 @@ public final class KernelNeighbors: NeighborSource {
     while true {
       poll(&descriptors, 2, Self.probeMilliseconds)
       if descriptors[1].revents != 0 { return }
+      usleep(Self.gatherMicroseconds)
+      var (entries, links) = ([NeighborEntry](), [Link]())
       do {
-        let isComplete = try watcher.receive(take)
+        let isComplete = try watcher.receive { header in
+          if let entry = NeighborEntry(header) {
+            entries.append(entry)
+          } else if let link = Link(header) {
+            links.append(link)
+          }
+        }
+        take(entries)
+        links.forEach(take)
         if !isComplete { lookAgain() }
       } catch {
         logger.error("\(error)")
@@ -218,26 +231,26 @@ public final class KernelNeighbors: NeighborSource {
     }
   }
 
-  private func take(_ header: UnsafeMutablePointer<nlmsghdr>) {
-    if let entry = NeighborEntry(header) {
-      take(entry)
-    } else if let link = Link(header) {
-      take(link)
+  private func take(_ entries: [NeighborEntry]) {
+    guard !entries.isEmpty else { return }
+    let changes = state.withLock { state in
+      entries.compactMap { entry in
+        Self.take(entry, &state).map { NeighborEvent.neighbor(entry.address, $0) }
+      }
     }
+    for change in changes { continuation.yield(change) }
   }
 
-  private func take(_ entry: NeighborEntry) {
-    let neighbor: Neighbor? = state.withLock { state -> Neighbor? in
-      guard let before = state.followed[entry.address],
-        before.interfaceIndex == entry.interfaceIndex
-      else { return nil }
-      state.followed[entry.address]!.take(entry)
-      // Flushed, or lost with the interface's MAC address: asked for anew at once.
-      if entry.isDeletion { try? Self.resolve(entry.address, &state) }
-      let after = state.followed[entry.address]!.neighbor
-      return after == before.neighbor ? nil : after
-    }
-    if let neighbor { continuation.yield(.neighbor(entry.address, neighbor)) }
+  /// What is new of a followed address; nil where nothing is.
+  private static func take(_ entry: NeighborEntry, _ state: inout State) -> Neighbor? {
+    guard let before = state.followed[entry.address],
+      before.interfaceIndex == entry.interfaceIndex
+    else { return nil }
+    state.followed[entry.address]!.take(entry)
+    // Flushed, or lost with the interface's MAC address: asked for anew at once.
+    if entry.isDeletion { try? resolve(entry.address, &state) }
+    let after = state.followed[entry.address]!.neighbor
+    return after == before.neighbor ? nil : after
   }
 
   private func take(_ link: Link) {

@@ -17,6 +17,10 @@ struct NetlinkError: Error, CustomStringConvertible {
 
 /// A routing socket in the network namespace of the thread that makes it. Not thread-safe.
 final class NetlinkSocket {
+  private static let datagramBytes = 1 << 15
+  /// How many messages `receive` hands over at most.
+  private static let receiveLimit = 1024
+
   let handle: OpaquePointer
 
   /// `groups` are RTNLGRP_* to listen to; such a socket is for `receive` only.
@@ -26,6 +30,11 @@ final class NetlinkSocket {
     }
     self.handle = handle
     try check(nl_connect(handle, NETLINK_ROUTE), "open a netlink socket")
+    // Room for what the kernel puts into one datagram at most (`netlink_recvmsg` of af_netlink.c
+    // says 32 KiB), or libnl would ask for each one's length first.
+    try check(
+      nl_socket_set_msg_buf_size(handle, Self.datagramBytes), "make room for netlink's answers")
+    nl_socket_disable_msg_peek(handle)
     guard !groups.isEmpty else { return }
     nl_socket_disable_seq_check(handle)
     // A full table's worth of events: what overflows costs a fresh look at every address.
@@ -63,10 +72,15 @@ final class NetlinkSocket {
     try check(result, action())
   }
 
-  /// Hands over the messages that have arrived; returns false if some were lost.
+  /// Hands over the messages that have arrived, a thousand at most; returns false if some were
+  /// lost.
   func receive(_ event: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws(NetlinkError) -> Bool {
     let result = withoutActuallyEscaping(event) { event in
-      Exchange(event).installed(in: handle) { nl_recvmsgs_default(handle) }
+      Exchange(event).installed(in: handle) {
+        var result: Int32 = 0
+        for _ in 0..<Self.receiveLimit where result >= 0 { result = nl_recvmsgs_default(handle) }
+        return result
+      }
     }
     if result == -NLE_NOMEM { return false }
     if result == -NLE_AGAIN { return true }
