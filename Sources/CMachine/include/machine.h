@@ -13,8 +13,8 @@ static inline __attribute__((always_inline)) void machine_prefetch(const void *a
 }
 
 /*
- * A new memfd of `bytes` with all its pages reserved, close-on-exec; from huge pages if `huge`.
- * Returns the descriptor, or -1 with errno. memfd_create and fallocate hide behind _GNU_SOURCE.
+ * A new memfd of `bytes`, none of them there yet, close-on-exec; from huge pages if `huge`.
+ * Returns the descriptor, or -1 with errno. memfd_create hides behind _GNU_SOURCE.
  */
 int machine_memory_file(const char *name, size_t bytes, int huge);
 
