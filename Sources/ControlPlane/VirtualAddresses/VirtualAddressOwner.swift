@@ -173,16 +173,21 @@ public actor VirtualAddressOwner {
   private func reconcile() {
     let wanted = role == .master ? vips : []
     var trouble: [String] = []
-    for arm in arms {
-      do throws(NetlinkError) {
-        try reconcile(arm, wanted)
-        if arm.isFirst, wanted != held {
-          held = wanted
-          isNews = true
+    do throws(NetlinkError) {
+      let present = try socket.addresses()
+      for arm in arms {
+        do throws(NetlinkError) {
+          try reconcile(arm, wanted, present.filter { $0.interfaceIndex == arm.index })
+          if arm.isFirst, wanted != held {
+            held = wanted
+            isNews = true
+          }
+        } catch {
+          trouble.append("\(arm.name): \(error)")
         }
-      } catch {
-        trouble.append("\(arm.name): \(error)")
       }
+    } catch {
+      trouble.append("\(error)")
     }
     if isNews { announce() }
     isNews = false
@@ -191,9 +196,11 @@ public actor VirtualAddressOwner {
     self.trouble = said
   }
 
-  private func reconcile(_ arm: Arm, _ vips: Set<IPAddress>) throws(NetlinkError) {
+  /// - Parameter present: what the interface has.
+  private func reconcile(
+    _ arm: Arm, _ vips: Set<IPAddress>, _ present: [InterfaceAddress]
+  ) throws(NetlinkError) {
     let wanted = vips.filter(arm.takes)
-    let present = try socket.addresses().filter { $0.interfaceIndex == arm.index }
     for address in present where !wanted.contains(address.address) && isOurs(address) {
       try socket.removeHostAddress(address.address, interfaceIndex: arm.index)
       logger.info("VIP left", metadata: metadata(address.address, arm))
