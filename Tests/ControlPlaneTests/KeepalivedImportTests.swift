@@ -168,7 +168,7 @@ import Testing
       """)
     #expect(
       lines(result.findings).map { String($0.prefix(40)) } == [
-        "line 39: digest 9b3a0c85a887a256d6939da8", "line 50: MISC_CHECK: is left out: give i",
+        "line 39: digest: is not carried: the ans", "line 50: MISC_CHECK: is left out: give i",
         "line 52: SMTP_CHECK: is not carried: scr",
       ], "\(lines(result.findings))")
     let (web, names) = (result.tables[0].health, result.tables[1].health)
@@ -301,6 +301,34 @@ import Testing
       #expect(result.tables.count + named >= count, "\(name): \(lines(result.findings))")
     }
     #expect(services >= 11)
+  }
+
+  /// Passwords where keepalived.conf(5) has them, and where only a slip puts them.
+  @Test func noPasswordIsPrinted() {
+    let result = KeepalivedImport(
+      """
+      $PASSWORD=s3cret
+      auth_pass s3cret
+      vrrp_instance VI_1 { authentication { auth_pass s3cret } }
+      virtual_server 192.0.2.1 80 {
+        lb_kind DR
+        auth_pass s3cret
+        real_server 192.0.2.11 80 {
+          password s3cret
+          MISC_CHECK {
+            misc_path "check --password s3cret"
+            user s3cret
+          }
+          HTTP_GET { url { path /?token=s3cret
+            digest s3cret } }
+        }
+      }
+      """)
+    let said = lines(result.findings)
+    #expect(said.filter { $0.contains("s3cret") } == [])
+    for place in ["1: $PASSWORD: ", "2: auth_pass: ", "6: auth_pass: ", "8: password: "] {
+      #expect(said.contains { $0.hasPrefix("line \(place)") }, "\(place) in \(said)")
+    }
   }
 
   @Test func damagedFilesAreReadToTheirEnd() {

@@ -191,8 +191,7 @@ public struct KeepalivedImport: Sendable {
 
   mutating func note(_ statement: KeepalivedStatement, _ sentence: String) {
     let finding = ConfigurationFinding(
-      line: statement.line, path: statement.words.prefix(3).joined(separator: " "),
-      cause: sentence)
+      line: statement.line, path: statement.shown, cause: sentence)
     // A group's real servers are looked at once for each of its addresses.
     if !findings.contains(finding) { findings.append(finding) }
   }

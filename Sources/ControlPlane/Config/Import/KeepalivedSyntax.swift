@@ -10,6 +10,20 @@ struct KeepalivedStatement: Hashable {
 
   var keyword: String { words[0] }
   var arguments: ArraySlice<String> { words.dropFirst() }
+
+  /// Statements whose arguments are addresses, ports and names.
+  private static let plain: Set = [
+    "virtual_server", "virtual_server_group", "real_server", "sorry_server", "fwmark", "lb_algo",
+    "lvs_sched", "lb_kind", "lvs_method", "protocol", "persistence_timeout",
+    "persistence_granularity", "vrrp_instance", "vrrp_sync_group", "include",
+  ]
+
+  /// Its first words, for people, without what may be a password: of other statements the keyword
+  /// alone, and of a definition, `$NAME=VALUE`, the name.
+  var shown: String {
+    if Self.plain.contains(keyword) { return words.prefix(3).joined(separator: " ") }
+    return String(keyword.prefix { $0 != "=" })
+  }
 }
 
 /// Reads the syntax of keepalived.conf(5): words end at blanks, a statement at its line's end, `!`
