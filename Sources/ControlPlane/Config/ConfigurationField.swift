@@ -3,13 +3,25 @@ import DataPlane
 
 /// How a scalar of the configuration file is read and written.
 struct ConfigurationField<Value: Sendable>: Sendable {
-  /// What to give: `a number from 1 to 65535`.
-  let expected: String
+  private let expectation: @Sendable () -> String
   /// Whether a text that is wrong is quoted: not where somebody may have put a password.
-  var isQuoted = true
+  let isQuoted: Bool
   /// nil where the text is no such value.
   let parse: @Sendable (String) -> Value?
   let text: @Sendable (Value) -> String
+
+  init(
+    expected: @escaping @autoclosure @Sendable () -> String, isQuoted: Bool = true,
+    parse: @escaping @Sendable (String) -> Value?, text: @escaping @Sendable (Value) -> String
+  ) {
+    expectation = expected
+    self.isQuoted = isQuoted
+    self.parse = parse
+    self.text = text
+  }
+
+  /// What to give: `a number from 1 to 65535`. Put into words where something is wrong only.
+  var expected: String { expectation() }
 }
 
 extension ConfigurationField where Value: FixedWidthInteger {
@@ -31,9 +43,13 @@ extension ConfigurationField {
 }
 
 extension ConfigurationField
-where Value: CaseIterable & RawRepresentable & Equatable, Value.RawValue == String {
+where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
   /// One of an enumeration's words.
-  static var oneOf: Self { word(Value.allCases.map { ($0.rawValue, $0) }) }
+  static var oneOf: Self {
+    Self(
+      expected: Value.allCases.map(\.rawValue).joined(separator: " or "),
+      parse: { Value(rawValue: $0) }, text: { $0.rawValue })
+  }
 }
 
 extension ConfigurationField<Bool> {

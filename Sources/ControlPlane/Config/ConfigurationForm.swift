@@ -5,7 +5,8 @@ import Yams
 /// that a field is one line, and what is read is what is shown.
 struct ConfigurationForm {
   private enum Purpose {
-    case reading([String: Node])
+    /// By the same places: so few keys are found sooner by looking at each than by hashing them.
+    case reading(names: [String], nodes: [Node])
     case writing
   }
 
@@ -28,15 +29,16 @@ struct ConfigurationForm {
 
   /// To read; a node that is no mapping is a finding and reads as an empty one.
   init(reading node: Node, path: String) {
-    var fields: [String: Node] = [:]
+    var (names, nodes) = ([String](), [Node]())
     line = node.mark?.line ?? 1
     self.path = path
     if case .mapping(let mapping) = node {
-      for (key, value) in mapping { fields[key.scalar?.string ?? "?"] = value }
+      names = mapping.map { $0.key.scalar?.string ?? "?" }
+      nodes = mapping.map(\.value)
     } else {
       (isMapping, isSound) = (false, false)
     }
-    purpose = .reading(fields)
+    purpose = .reading(names: names, nodes: nodes)
     if !isMapping { complain("is no mapping", "give `key: value` lines") }
   }
 
@@ -68,9 +70,9 @@ struct ConfigurationForm {
   private mutating func read<Value>(
     _ name: String, _ field: ConfigurationField<Value>
   ) -> Value? {
-    guard case .reading(let fields) = purpose else { return nil }
+    guard case .reading = purpose else { return nil }
     known.append(name)
-    guard let node = fields[name] else { return nil }
+    guard let node = node(at: name) else { return nil }
     let text = node.scalar?.string
     if let value = text.flatMap(field.parse) { return value }
     let quoted = field.isQuoted ? text : nil
@@ -95,9 +97,9 @@ struct ConfigurationForm {
       var form = ConfigurationForm()
       visit(&form)
       if !form.written.isEmpty { write(name, form.node) }
-    case .reading(let fields):
+    case .reading:
       known.append(name)
-      if let node = fields[name] { read(node, at: name, visit) }
+      if let node = node(at: name) { read(node, at: name, visit) }
     }
   }
 
@@ -109,15 +111,15 @@ struct ConfigurationForm {
 
   /// Whether the mapping has a key: where it is written, as the caller has it.
   func has(_ name: String, whereWritten isWritten: Bool) -> Bool {
-    guard case .reading(let fields) = purpose else { return isWritten }
-    return fields[name] != nil
+    guard case .reading = purpose else { return isWritten }
+    return node(at: name) != nil
   }
 
   /// A key that must not be there, as another one is.
   mutating func exclude(_ name: String, by other: String) {
-    guard case .reading(let fields) = purpose else { return }
+    guard case .reading = purpose else { return }
     known.append(name)
-    if let node = fields[name] {
+    if let node = node(at: name) {
       complain(name, node, "stands beside `\(other)`, which has it all", "keep one of them")
     }
   }
@@ -127,7 +129,7 @@ struct ConfigurationForm {
     _ name: String, _ value: inout Value?, new: Value,
     _ visit: (inout ConfigurationForm, inout Value) -> Void
   ) {
-    if case .reading(let fields) = purpose { value = fields[name].map { _ in new } }
+    if case .reading = purpose { value = node(at: name).map { _ in new } }
     guard var present = value else {
       known.append(name)
       return
@@ -149,9 +151,9 @@ struct ConfigurationForm {
         return form.node
       }
       if !nodes.isEmpty { write(name, Node(nodes)) }
-    case .reading(let fields):
+    case .reading:
       known.append(name)
-      guard let node = fields[name] else { return }
+      guard let node = node(at: name) else { return }
       guard let sequence = node.sequence else {
         return complain(name, node, "is no list", "give `- ` lines")
       }
@@ -184,6 +186,12 @@ struct ConfigurationForm {
   /// What was written.
   var node: Node { Node(written) }
 
+  /// nil where the key is not given.
+  private func node(at name: String) -> Node? {
+    guard case .reading(let names, let nodes) = purpose else { return nil }
+    return names.firstIndex(of: name).map { nodes[$0] }
+  }
+
   private mutating func read(
     _ node: Node, at name: String, _ visit: (inout ConfigurationForm) -> Void
   ) {
@@ -195,15 +203,15 @@ struct ConfigurationForm {
 
   /// Notes the keys that no field took.
   mutating func finish() {
-    guard case .reading(let fields) = purpose else { return }
-    for (name, node) in fields where !known.contains(name) {
+    guard case .reading(let names, let nodes) = purpose else { return }
+    for (name, node) in zip(names, nodes) where !known.contains(name) {
       let nearest = known.nearest(to: name).map { "the nearest is `\($0)`" }
       complain(name, node, "is no known key", nearest ?? "leave it out")
     }
   }
 
   private mutating func requirePresence(of name: String, _ mend: String) {
-    guard case .reading(let fields) = purpose, isMapping, fields[name] == nil else { return }
+    guard case .reading = purpose, isMapping, node(at: name) == nil else { return }
     isSound = false
     complain("`\(name)` is missing", mend)
   }
