@@ -91,7 +91,7 @@ struct FloodTests {
     }
     try bench.send(tap, segments(1..<11))
     while bench.turn() > 0 {}
-    // Three quarters of the ring are 1536.
+    // With 1536 packets waiting it is behind.
     try bench.send(tap, segments(1000..<2600))
     #expect(bench.turn() == 64)
     try bench.send(tap, segments(3000..<4000))

@@ -93,8 +93,8 @@ struct OpenPortTests {
     #expect(
       socket
         == SocketShape(
-          queue: 1, frameBytes: 4096 * 2048, chunkBytes: 2048, fill: 4096, completion: 4096,
-          receive: 2048, transmit: 2048, filled: 0))
+          queue: 1, frameBytes: 16384 * 2048, chunkBytes: 2048, fill: 16384, completion: 16384,
+          receive: 16384, transmit: 2048, filled: 0))
   }
 
   @Test func everyQueueHasItsSocket() throws {

@@ -57,8 +57,8 @@ private final class QueueSocketBox {
     let frames = try SharedMemory(byteCount: 4096 * 2048, name: "frames")
     socket = try QueueSocket(
       QueueBinding(
-        interface: interface, queue: 0, isZeroCopy: false, chunkBytes: 2048, frames: frames.base,
-        frameBytes: UInt64(frames.byteCount)))
+        interface: interface, queue: 0, isZeroCopy: false, depth: .zeroCopy, chunkBytes: 2048,
+        frames: frames.base, frameBytes: UInt64(frames.byteCount)))
     self.frames = frames
   }
 }

@@ -24,17 +24,17 @@ struct OpenPort: ~Copyable {
   /// - Parameter frames: of each queue that gets a socket, in chunks of `chunkBytes`.
   init(
     _ interface: Interface, _ configuration: PortConfiguration,
-    frames: borrowing UniqueArray<SharedMemory>, chunkBytes: UInt32
+    frames: borrowing UniqueArray<SharedMemory>, depth: QueueDepth, chunkBytes: UInt32
   ) throws(PortError) {
     let program = try DirectorProgram(macAddress: interface.macAddress)
-    let isZeroCopy = try Self.isZeroCopy(configuration)
+    let isZeroCopy = try configuration.isZeroCopy()
     let sockets = try UniqueArray<QueueSocket>(
       count: frames.count
     ) { queue throws(PortError) in
       let socket = try Self.openQueue(
         QueueBinding(
           interface: interface.name, queue: UInt32(queue), isZeroCopy: isZeroCopy,
-          chunkBytes: chunkBytes, frames: frames[queue].pointee.base,
+          depth: depth, chunkBytes: chunkBytes, frames: frames[queue].pointee.base,
           frameBytes: UInt64(frames[queue].pointee.byteCount)))
       try program.setSocket(socket.fileDescriptor, queue: UInt32(queue))
       return socket
@@ -83,16 +83,6 @@ struct OpenPort: ~Copyable {
         }
       }
       usleep(retryMicroseconds)
-    }
-  }
-
-  private static func isZeroCopy(_ configuration: PortConfiguration) throws(PortError) -> Bool {
-    switch (configuration.xdpMode, configuration.copyMode) {
-    case (.generic, .zeroCopy):
-      throw PortError(
-        .unsupported, "generic XDP always copies; give --zero-copy only with --xdp-mode native")
-    case (.generic, _), (.native, .copy): return false
-    case (.native, _): return true
     }
   }
 

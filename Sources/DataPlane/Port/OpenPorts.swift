@@ -30,9 +30,12 @@ struct OpenPorts: ~Copyable {
       interfaces.append(interface)
     }
     let queueCount = try Self.queueCount(interfaces, configurations)
+    // Equal parts of the frames are what the interfaces receive into.
+    var depth = QueueDepth.zeroCopy
+    for configuration in configurations where try !configuration.isZeroCopy() { depth = .copy }
     var chunkBytes: UInt32 = 0
     for interface in interfaces { chunkBytes = max(chunkBytes, try interface.chunkBytes()) }
-    let byteCount = configurations.count * Int(QueueSocket.frameCount * chunkBytes)
+    let byteCount = configurations.count * Int(depth.frameCount * chunkBytes)
     let frames = try UniqueArray<SharedMemory>(
       count: queueCount
     ) { queue throws(PortError) in
@@ -46,7 +49,8 @@ struct OpenPorts: ~Copyable {
       count: configurations.count
     ) { index throws(PortError) in
       try OpenPort(
-        interfaces[index], configurations[index], frames: frames, chunkBytes: chunkBytes)
+        interfaces[index], configurations[index], frames: frames, depth: depth,
+        chunkBytes: chunkBytes)
     }
     self.frames = frames
   }

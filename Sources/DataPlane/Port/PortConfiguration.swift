@@ -39,6 +39,17 @@ public struct PortConfiguration: Equatable, Sendable {
     self.copyMode = copyMode
     self.queues = queues
   }
+
+  /// Whether the NIC itself is to write into the UMEM.
+  func isZeroCopy() throws(PortError) -> Bool {
+    switch (xdpMode, copyMode) {
+    case (.generic, .zeroCopy):
+      throw PortError(
+        .unsupported, "generic XDP always copies; give --zero-copy only with --xdp-mode native")
+    case (.generic, _), (.native, .copy): return false
+    case (.native, _): return true
+    }
+  }
 }
 
 /// What an open port is, in effect.

@@ -23,11 +23,34 @@ public struct XDPStatistics: Sendable, Equatable {
   }
 }
 
+/// Frames and ring entries of one queue of one interface.
+struct QueueDepth: Equatable {
+  /// All that the interface receives into, and entries of the fill and the completion ring: all fit
+  /// into the fill ring, so that no other place for frames is needed. Nothing is sent for which the
+  /// completion ring has no room (`xsk_cq_reserve…`, net/xdp/xsk.c): frames of other interfaces may
+  /// come back by it too.
+  var frameCount: UInt32
+  /// Entries of the RX ring.
+  var receiveEntries: UInt32
+
+  /// The NIC's own ring is the limit, and its writes are to find their frames in the last-level
+  /// cache (af-xdp-facts.md §1.3). Frames are twice the RX ring, or a burst finds the fill ring
+  /// empty while the worker still reads the last one (§2.3).
+  static let zeroCopy = QueueDepth(frameCount: 4096, receiveEntries: 2048)
+  /// What a virtual machine's NIC mostly needs, whose CPU is taken away for up to 30 ms: as many
+  /// packets as come meanwhile at 0.5 Mpps. The highest rate without loss on a veth is 0.87 Mpps,
+  /// and 0.50 with the depth above; as much as goes 0.93 and 0.95, within the spread (bench/run
+  /// wire). The price is 32 MiB where frames have 2 KiB, and 18 ms of waiting for who sends more
+  /// than the worker can take.
+  static let copy = QueueDepth(frameCount: 16384, receiveEntries: 16384)
+}
+
 /// How an AF_XDP socket is bound.
 struct QueueBinding {
   var interface: String
   var queue: UInt32
   var isZeroCopy: Bool
+  var depth: QueueDepth
   var chunkBytes: UInt32
   /// What is registered as the socket's UMEM; it must outlive the socket.
   var frames: UnsafeMutableRawPointer
@@ -44,14 +67,8 @@ struct QueueBinding {
 /// zero copy would be all interfaces' or none's (`xp_assign_dev_shared`, net/xdp/xsk_buff_pool.c),
 /// and before Linux 6.0 no wakeup flag would reach the second one.
 struct QueueSocket: ~Copyable {
-  /// Entries of the fill and the completion ring, and frames of one interface: all that it receives
-  /// into fit into the fill ring, so that no other place for frames is needed. Twice the RX ring,
-  /// or a burst finds the fill ring empty while the worker still reads the last one
-  /// (af-xdp-facts.md §2.3). Nothing is sent for which the completion ring has no room
-  /// (`xsk_cq_reserve…`, net/xdp/xsk.c): frames of other interfaces may come back by it too.
-  static let frameCount: UInt32 = 4096
-  /// Entries of the RX and TX ring: 2 ms at 1 Mpps, which outlasts a turn of the scheduler.
-  static let ringEntries: UInt32 = 2048
+  /// Entries of the TX ring, which a worker fills by batches of 64 and has emptied after each.
+  static let transmitEntries: UInt32 = 2048
   /// Frames that one wakeup may send in copy mode: four batches. The kernel's 32 would take two
   /// wakeups for each batch (af-xdp-facts.md §2.1).
   static let transmitBudget: Int32 = 256
@@ -87,7 +104,8 @@ struct QueueSocket: ~Copyable {
       SOL_XDP, XDP_MAX_TX_SKB_BUDGET, Self.transmitBudget, fileDescriptor)
     // What is under way may be all that completions have room for; the default holds 277 small
     // frames. Needs CAP_NET_ADMIN, and without it only the peaks suffer.
-    _ = Self.set(SOL_SOCKET, SO_SNDBUFFORCE, Int32(Self.frameCount * chunkBytes), fileDescriptor)
+    let underWay = Int32(binding.depth.frameCount * chunkBytes)
+    _ = Self.set(SOL_SOCKET, SO_SNDBUFFORCE, underWay, fileDescriptor)
     frames = binding.frames
     frameBytes = binding.frameBytes
     self.umem = umem
@@ -105,8 +123,8 @@ struct QueueSocket: ~Copyable {
     _ binding: QueueBinding, _ maps: borrowing RingMaps
   ) throws(Errno) -> OpaquePointer {
     var configuration = xsk_umem_config(
-      fill_size: frameCount, comp_size: frameCount, frame_size: binding.chunkBytes,
-      frame_headroom: 0, flags: 0)
+      fill_size: binding.depth.frameCount, comp_size: binding.depth.frameCount,
+      frame_size: binding.chunkBytes, frame_headroom: 0, flags: 0)
     var umem: OpaquePointer?
     let status = xsk_umem__create(
       &umem, binding.frames, binding.frameBytes, maps.fill, maps.completion, &configuration)
@@ -118,8 +136,8 @@ struct QueueSocket: ~Copyable {
     _ binding: QueueBinding, _ umem: OpaquePointer, _ maps: borrowing RingMaps
   ) throws(Errno) -> OpaquePointer {
     var configuration = xsk_socket_config()
-    configuration.rx_size = ringEntries
-    configuration.tx_size = ringEntries
+    configuration.rx_size = binding.depth.receiveEntries
+    configuration.tx_size = transmitEntries
     // The program is ours to load and attach.
     configuration.libxdp_flags = UInt32(XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD)
     // One of the two is forced: without either the kernel falls back silently.

@@ -13,8 +13,10 @@ struct QueueRings: ~Copyable {
   /// Whether the kernel takes nothing to be sent because the interface is down: what is for it and
   /// finds no room is dropped then, and keeps no other interface waiting.
   var isDown = false
-  /// Three quarters of the receive ring.
+  /// Three quarters of the receive ring, but no more than connections can wait for in a flood: 1536
+  /// packets, 2 to 5 ms on a veth.
   private let behindLimit: UInt32
+  private static let mostBehind: UInt32 = 1536
   private let counterBase: UnsafeMutableRawPointer
 
   /// Goes on where the shared indices stand.
@@ -24,7 +26,7 @@ struct QueueRings: ~Copyable {
     receive = ReceiveRing(memory.receive)
     transmit = TransmitRing(memory.transmit)
     admission = Admission(AdmissionCell(memory.admission))
-    behindLimit = memory.receive.entries / 4 * 3
+    behindLimit = min(memory.receive.entries / 4 * 3, Self.mostBehind)
     counterBase = .allocate(byteCount: QueueCounters.byteCount, alignment: 64)
     counterBase.initializeMemory(as: UInt8.self, repeating: 0, count: QueueCounters.byteCount)
     counters = QueueCounters(counterBase)
@@ -32,7 +34,7 @@ struct QueueRings: ~Copyable {
 
   deinit { counterBase.deallocate() }
 
-  /// Whether so many packets wait that the next ones may be lost.
+  /// Whether so many packets wait that the next ones may be lost, or be too late.
   @inline(__always) var isBehind: Bool { receive.waiting >= behindLimit }
 
   /// How many packets may be received, `limit` at most, so that there is room for all of them here.

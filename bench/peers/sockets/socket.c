@@ -18,8 +18,8 @@ int lab_socket_open(struct lab_socket *s, const char *interface, unsigned queue)
 	struct xsk_umem_config memory = { .fill_size = SOCKET_FRAMES,
 					  .comp_size = SOCKET_FRAMES,
 					  .frame_size = SOCKET_CHUNK };
-	struct xsk_socket_config rings = { .rx_size = SOCKET_RING,
-					   .tx_size = SOCKET_RING,
+	struct xsk_socket_config rings = { .rx_size = SOCKET_RECEIVE,
+					   .tx_size = SOCKET_TRANSMIT,
 					   .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 					   .bind_flags = XDP_USE_NEED_WAKEUP | XDP_COPY };
 	int budget = SOCKET_BUDGET, bytes = SOCKET_FRAMES * SOCKET_CHUNK, status;

@@ -6,8 +6,9 @@
 #include <xdp/xsk.h>
 
 /* As in Sources/DataPlane/Port/QueueSocket.swift. */
-#define SOCKET_FRAMES 4096
-#define SOCKET_RING 2048
+#define SOCKET_FRAMES 16384
+#define SOCKET_RECEIVE 16384
+#define SOCKET_TRANSMIT 2048
 #define SOCKET_CHUNK 2048
 #define SOCKET_BUDGET 256
 
