@@ -89,7 +89,7 @@ extension EndToEnd {
 
         """
       for (kind, text, missing) in [
-        ("ipvsadm", rules, "line 3: "), ("keepalived", keepalived, "line 6: quorum_up /bin/true: "),
+        ("ipvsadm", rules, "line 3: "), ("keepalived", keepalived, "line 6: quorum_up: "),
       ] {
         try Self.withFile(text) { path in
           let command = "\(program) config import \(kind) \(path) --interface lan0"
