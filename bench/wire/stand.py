@@ -89,6 +89,9 @@ class Stand:
             with self._step(subject, "a trial", traffic.seconds + TRIAL_SECONDS):
                 trial = attempt(subject, station, traffic)
             self.trials += 1
+            if not trial.arrivals.sent:
+                progress(f"  {subject.name}: taken again, the station had no CPU to send anything")
+                continue
             if trial.unaccounted:
                 sys.exit(
                     f"FAIL: {subject.name}: {trial.unaccounted} of {trial.arrivals.sent} frames "
@@ -100,6 +103,8 @@ class Stand:
             if trial.stolen <= STOLEN_LIMIT or self.smoke:
                 return trial
             progress(f"  {subject.name}: taken again, {trial.stolen:.1%} stolen")
+        if not trial.arrivals.sent:
+            sys.exit(f"FAIL: {subject.name}: the station sent nothing in {TAKES} trials")
         return trial
 
     def rounds_of(self, members, traffic):
