@@ -8,7 +8,7 @@ from subjects import ALL as EVERYONE
 from subjects import CDirector, MacSwap, Martinet, TestPMD, XDPTransmit
 
 CONTROL, TWIN = MacSwap.name, CDirector.name
-DETERMINED = "none lost in a minute"
+SEARCHED, DETERMINED = "highest without loss", "none lost in a minute"
 # As much as goes; every frame beyond what the subject bears is lost, and the ledger says where.
 OVERLOADS = {
     "ipv4-1k": Traffic(),
@@ -85,7 +85,7 @@ def rate(stand):
     for name, rates in found.items():
         peer = None if name == CONTROL else CONTROL
         stand.rows.add(
-            "rate-ipv4-1k", name, "highest without loss", "Mpps", [r / 1e6 for r in rates], peer,
+            "rate-ipv4-1k", name, SEARCHED, "Mpps", [r / 1e6 for r in rates], peer,
             peer and [r / 1e6 for r in found.get(peer, [])])
     if not stand.smoke:
         for member in stand.members((Martinet, MacSwap)):
@@ -94,7 +94,7 @@ def rate(stand):
 
 def _determine(stand, member):
     name = member[0].name
-    pps = 1e6 * stand.rows.find("rate-ipv4-1k", name, "highest without loss")["median"]
+    pps = 1e6 * stand.rows.find("rate-ipv4-1k", name, SEARCHED)["median"]
     for _ in range(FULL_TRIALS):
         trial = stand.trial(member, Traffic().at(pps, FULL_SECONDS))
         progress(f"  {name}: a minute at {pps:.0f}: {trial.lost} of {trial.arrivals.sent} lost")
@@ -102,7 +102,8 @@ def _determine(stand, member):
             stand.rows.add("rate-ipv4-1k", name, DETERMINED, "Mpps", [pps / 1e6])
             return
         pps *= FULL_STEP
-    stand.note(f"MISSING: {name}: no rate without a lost frame in a minute, down to {pps:.0f}/s")
+    lowest = pps / FULL_STEP
+    stand.note(f"MISSING: {name}: frames lost in each minute, down to {lowest:.0f} a second")
 
 
 def _search(stand, member):
@@ -136,10 +137,10 @@ def _highest(stand, name):
     """In packets per second; searched for if that part was left out. Where no minute was without
     loss, or none was asked for, that of the short trials."""
     case = "rate-ipv4-1k"
-    if not stand.rows.find(case, name, "highest without loss"):
+    if not stand.rows.find(case, name, SEARCHED):
         rate(stand)
     found = stand.rows.find(case, name, DETERMINED)
-    return 1e6 * (found or stand.rows.find(case, name, "highest without loss"))["median"]
+    return 1e6 * (found or stand.rows.find(case, name, SEARCHED))["median"]
 
 
 def latency(stand):
