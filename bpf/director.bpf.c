@@ -30,7 +30,9 @@
 	MAP_WITH_FLAGS(map_name, map_type, entries, key_type, value_type, 0)
 
 MAP(xsks, BPF_MAP_TYPE_XSKMAP, DIRECTOR_MAX_QUEUES, __u32, __u32);
-MAP(services, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_service_key, __u8);
+MAP(services, BPF_MAP_TYPE_ARRAY, DIRECTOR_SERVICE_SLOTS, __u32, struct director_service_slot);
+MAP_WITH_FLAGS(displaced, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_service_key,
+	       __u8, BPF_F_NO_PREALLOC);
 MAP_WITH_FLAGS(wide, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_WIDE, struct director_service_key,
 	       struct director_wide_ports, BPF_F_NO_PREALLOC);
 MAP(vips, BPF_MAP_TYPE_HASH, DIRECTOR_MAX_SERVICES, struct director_vip_key, __u8);
@@ -156,13 +158,21 @@ static __always_inline enum kind parse(void *data, void *end, struct director_se
 	return FOREIGN;
 }
 
-/* Only where there are services of many ports does other traffic pay for a second look. */
+/*
+ * The slot is read in line: a look into a hash map is three calls, of 30 ns together where returns
+ * are made safe. Only where services are displaced or have many ports does other traffic pay for
+ * one.
+ */
 static __always_inline int is_served(struct director_service_key *key, struct director_port *own)
 {
 	__u16 number = bpf_ntohs(key->port);
+	__u32 index = director_slot(key);
+	struct director_service_slot *slot = bpf_map_lookup_elem(&services, &index);
 	struct director_wide_ports *ports;
 
-	if (bpf_map_lookup_elem(&services, key))
+	if (slot && !__builtin_memcmp(&slot->key, key, sizeof(*key)))
+		return 1;
+	if (own->has_displaced && bpf_map_lookup_elem(&displaced, key))
 		return 1;
 	if (!own->has_wide)
 		return 0;

@@ -292,6 +292,91 @@ extension DirectorProgramTests {
   }
 }
 
+/// Services are found by a slot that their key is hashed to; one whose slot is another's is found
+/// all the same.
+extension DirectorProgramTests {
+  private static func bySlot(_ services: [VirtualPorts]) -> [UInt32: [VirtualPorts]] {
+    Dictionary(grouping: services, by: \.mapKey.slot)
+  }
+
+  private static func services(_ count: UInt16, of address: String) -> [VirtualPorts] {
+    (1...count).map { ports($0...$0, of: address) }
+  }
+
+  private func takes(_ fixture: ProgramFixture, _ ports: VirtualPorts) throws -> Bool {
+    let from = ports.address.isIPv6 ? "2001:db8:1::1" : "10.0.0.1"
+    let packet = PacketBuilder(from: from, to: "\(ports.address)").with {
+      $0.destinationPort = ports.ports.lowerBound
+    }
+    return try fixture.run(packet.frame) == XDP_DROP
+  }
+
+  @Test(arguments: ["192.168.7.1", "2001:db8::7"])
+  func servicesThatShareASlot(_ address: String) throws {
+    let fixture = try ProgramFixture(socket: false)
+    let shared = Self.bySlot(Self.services(4000, of: address)).values.filter { $0.count > 1 }
+    let (first, second) = try #require(shared.first.map { ($0[0], $0[1]) })
+    func taken() throws -> [Bool] { [try takes(fixture, first), try takes(fixture, second)] }
+    try fixture.open(first)
+    #expect(try taken() == [true, false])
+    try fixture.open(second)
+    #expect(try taken() == [true, true])
+    try fixture.close(first)
+    #expect(try taken() == [false, true])
+    try fixture.open(first)
+    #expect(try taken() == [true, true])
+    try fixture.close(second)
+    #expect(try taken() == [true, false])
+    try fixture.close(second)
+    try fixture.close(first)
+    #expect(try taken() == [false, false])
+  }
+
+  /// Opened and closed at random, a third of them on shared slots: what is open is taken, what is
+  /// not is the kernel's.
+  @Test func servicesComeAndGo() throws {
+    let fixture = try ProgramFixture(socket: false)
+    let services = Self.services(4000, of: "192.168.7.1") + Self.services(4000, of: "2001:db8::7")
+    let shared = Self.bySlot(services).values.filter { $0.count > 1 }.flatMap { $0 }
+    let subjects = Array(shared.prefix(100)) + Array(services.prefix(200))
+    var random = Seed(7)
+    var open: Set<VirtualPorts> = []
+    for step in 1...2000 {
+      let ports = subjects.randomElement(using: &random)!
+      if open.contains(ports) {
+        try fixture.close(ports)
+        open.remove(ports)
+      } else {
+        try fixture.open(ports)
+        open.insert(ports)
+      }
+      guard step % 500 == 0 else { continue }
+      for each in subjects { #expect(try takes(fixture, each) == open.contains(each), "\(each)") }
+    }
+  }
+
+  /// Of n services in m slots, n - m (1 - (1 - 1/m)^n) share one with an earlier one if the hash is
+  /// as good as chance: of 4096, 126, with a standard deviation of 11.
+  @Test func slotsAreSpread() {
+    let sets: [String: [VirtualPorts]] = [
+      "ports": Self.services(4096, of: "192.168.7.1"),
+      "IPv6 ports": Self.services(4096, of: "2001:db8::7"),
+      "VIPs": (0..<4096).map { Self.ports(80...80, of: "10.1.\($0 / 256).\($0 % 256)") },
+      "IPv6 VIPs": (0..<4096).map { Self.ports(80...80, of: "2001:db8::\(String($0, radix: 16))") },
+      "networks": (0..<4096).map {
+        Self.ports(80...80, of: "2001:db8:\(String($0, radix: 16))::1")
+      },
+      "VIPs and ports": (0..<4096).map {
+        Self.ports(UInt16(8000 + $0 % 64)...UInt16(8000 + $0 % 64), of: "10.1.1.\($0 / 64)")
+      },
+    ]
+    for (name, services) in sets {
+      let displaced = services.count - Self.bySlot(services).count
+      #expect(displaced < 126 + 5 * 11, "\(name)")
+    }
+  }
+}
+
 extension IPAddress {
   fileprivate var isIPv6: Bool { if case .v6 = self { true } else { false } }
 }

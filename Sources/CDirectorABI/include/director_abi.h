@@ -10,8 +10,10 @@
 
 /* Entries of the XSKMAP: the largest number of RX queues of one interface. */
 #define DIRECTOR_MAX_QUEUES 256
-/* Entries of the service map and of the VIP map. */
+/* Entries of the VIP map; services of one port. */
 #define DIRECTOR_MAX_SERVICES 65536
+/* Entries of the array of services; a power of two. */
+#define DIRECTOR_SERVICE_SLOTS 65536
 /* Entries of the map of wide services: (VIP, protocol) with services of many ports. */
 #define DIRECTOR_MAX_WIDE 4096
 
@@ -20,18 +22,37 @@
 
 /* Key of the VIP map. An IPv4 address fills the first 4 bytes, the rest is zero. */
 struct director_vip_key {
-	__u8 address[16]; /* network order */
-	__u8 family;      /* DIRECTOR_FAMILY_* */
+	__be32 address[4];
+	__u8 family; /* DIRECTOR_FAMILY_* */
 	__u8 zero[3];
 };
 
-/* Key of the service map: (VIP, protocol, port); of the map of wide services, port 0. */
+/* What a service is known by: (VIP, protocol, port); in the map of wide services, port 0. */
 struct director_service_key {
-	__u8 address[16]; /* network order */
-	__u8 family;      /* DIRECTOR_FAMILY_* */
-	__u8 protocol;    /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	__be32 address[4];
+	__u8 family;   /* DIRECTOR_FAMILY_* */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	__be16 port;
 };
+
+/* Value of the array of services: the service whose slot this is; family 0: none. */
+struct director_service_slot {
+	struct director_service_key key;
+	__u32 zero[3];
+};
+
+/* The slot of a service; one that another has already is in the map of displaced services. */
+static inline __u32 director_slot(const struct director_service_key *key)
+{
+	/* 2^64 divided by the golden ratio: multiplicative hashing, Knuth, TAOCP volume 3, 6.4. */
+	const __u64 multiplier = 0x9e3779b97f4a7c15ULL;
+	const __u32 *address = key->address;
+	__u64 hash = (__u64)address[0] << 32 | address[1];
+
+	hash = (hash ^ key->family ^ key->protocol << 8 ^ (__u32)key->port << 16) * multiplier;
+	hash ^= hash >> 32 ^ ((__u64)address[2] << 32 | address[3]);
+	return hash * multiplier >> 32 & (DIRECTOR_SERVICE_SLOTS - 1);
+}
 
 /* Value of the map of wide services: bit n % 64 of word n / 64 stands for port n. */
 struct director_wide_ports {
@@ -41,8 +62,8 @@ struct director_wide_ports {
 /* The only entry of the port map: whose frames the program may take. */
 struct director_port {
 	__u8 mac_address[6];
-	__u8 has_wide; /* whether the map of wide services has any entry */
-	__u8 zero;
+	__u8 has_displaced; /* whether the map of displaced services has any entry */
+	__u8 has_wide;      /* whether the map of wide services has any entry */
 };
 
 /*
@@ -76,6 +97,7 @@ enum director_counter {
 
 _Static_assert(sizeof(struct director_vip_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_service_key) == 20, "map key layout");
+_Static_assert(sizeof(struct director_service_slot) == 32, "two to a cache line");
 _Static_assert(sizeof(struct director_wide_ports) == 8192, "map value layout");
 _Static_assert(sizeof(struct director_port) == 8, "map value layout");
 _Static_assert(sizeof(struct director_admission) == 128, "two cache lines");

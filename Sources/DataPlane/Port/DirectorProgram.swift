@@ -48,6 +48,7 @@ struct DirectorProgram: ~Copyable {
   let admissions: AdmissionMemory
   private let object: OpaquePointer
   private let services: Int32
+  private let displaced: Int32
   private let vips: Int32
   private let sockets: Int32
   private let counterMap: Int32
@@ -55,6 +56,10 @@ struct DirectorProgram: ~Copyable {
   private let wide: Int32
   private var macAddress: MACAddress
   private var opened: Set<VirtualPorts> = []
+  /// Whose each slot is, of those that are someone's.
+  private var openedSlots: [UInt32: VirtualPorts] = [:]
+  /// Those of one port whose slot was another's when they were opened.
+  private var openedDisplaced: Set<VirtualPorts> = []
   /// How many of them each VIP has: it closes with the last one.
   private var openedOfVIP: [IPAddress: Int] = [:]
   /// Those of more than one port, by VIP and protocol.
@@ -70,7 +75,7 @@ struct DirectorProgram: ~Copyable {
     let object = try Self.load()
     func map(_ name: String) -> Int32 { bpf_object__find_map_fd_by_name(object, name) }
     do {
-      try Self.set(map("port"), macAddress, hasWide: false)
+      try Self.set(map("port"), macAddress)
       admissions = try AdmissionMemory(map: map("admissions"))
     } catch {
       bpf_object__close(object)
@@ -80,6 +85,7 @@ struct DirectorProgram: ~Copyable {
     self.macAddress = macAddress
     fileDescriptor = bpf_program__fd(bpf_object__find_program_by_name(object, "director"))
     services = map("services")
+    displaced = map("displaced")
     wide = map("wide")
     vips = map("vips")
     sockets = map("xsks")
@@ -91,7 +97,7 @@ struct DirectorProgram: ~Copyable {
 
   /// From now on the program takes only frames addressed to `macAddress`.
   mutating func setMACAddress(_ macAddress: MACAddress) throws(PortError) {
-    try Self.set(port, macAddress, hasWide: !openedWide.isEmpty)
+    try describe(macAddress)
     self.macAddress = macAddress
   }
 
@@ -112,10 +118,17 @@ struct DirectorProgram: ~Copyable {
         + PortError.capabilities)
   }
 
+  /// Tells the program whose frames to take, and in which maps to look for services.
+  private func describe(_ macAddress: MACAddress) throws(PortError) {
+    try Self.set(
+      port, macAddress, hasDisplaced: !openedDisplaced.isEmpty, hasWide: !openedWide.isEmpty)
+  }
+
   private static func set(
-    _ map: Int32, _ macAddress: MACAddress, hasWide: Bool
+    _ map: Int32, _ macAddress: MACAddress, hasDisplaced: Bool = false, hasWide: Bool = false
   ) throws(PortError) {
     var value = director_port()
+    value.has_displaced = hasDisplaced ? 1 : 0
     value.has_wide = hasWide ? 1 : 0
     withUnsafeMutableBytes(of: &value.mac_address) { $0.copyBytes(from: macAddress.octets) }
     try update(map, UInt32(0), value, "describing the interface")
@@ -144,7 +157,7 @@ struct DirectorProgram: ~Copyable {
     try Self.update(vips, ports.address.mapKey, UInt8(1), "opening the VIP \(ports.address)")
     do {
       if ports.isOne {
-        try Self.update(services, ports.mapKey, UInt8(1), "opening a service")
+        try place(ports)
       } else {
         try setWide(ports) { $0.insert(ports.ports) }
       }
@@ -161,13 +174,42 @@ struct DirectorProgram: ~Copyable {
   mutating func close(_ ports: VirtualPorts) throws(PortError) {
     guard opened.contains(ports) else { return }
     if ports.isOne {
-      try Self.delete(services, ports.mapKey, "closing a service")
+      try vacate(ports)
     } else {
       try setWide(ports) { $0.remove(ports.ports) }
     }
     opened.remove(ports)
     openedOfVIP[ports.address]! -= 1
     try closeVIP(ports.address)
+  }
+
+  /// Gives a service of one port its slot, or a place among the displaced where it is another's.
+  private mutating func place(_ ports: VirtualPorts) throws(PortError) {
+    let (key, attempt) = (ports.mapKey, "opening a service")
+    let slot = key.slot
+    if openedSlots[slot] == nil {
+      try Self.update(services, slot, director_service_slot(key: key, zero: (0, 0, 0)), attempt)
+      openedSlots[slot] = ports
+    } else {
+      try Self.update(displaced, key, UInt8(1), attempt)
+      openedDisplaced.insert(ports)
+      try describe(macAddress)
+    }
+  }
+
+  /// Takes a service of one port from where it is. A slot is empty before it is the next one's, so
+  /// the program, which reads while it is written, takes no mixture of two services for a third.
+  private mutating func vacate(_ ports: VirtualPorts) throws(PortError) {
+    let (key, attempt) = (ports.mapKey, "closing a service")
+    let slot = key.slot
+    if openedSlots[slot] == ports {
+      try Self.update(services, slot, director_service_slot(), attempt)
+      openedSlots[slot] = nil
+    } else {
+      try Self.delete(displaced, key, attempt)
+      openedDisplaced.remove(ports)
+      try describe(macAddress)
+    }
   }
 
   /// Changes the ranges of a VIP and protocol, in the kernel first.
@@ -188,7 +230,7 @@ struct DirectorProgram: ~Copyable {
       try Self.update(wide, ports.mapKey, director_wide_ports(ranges), "opening ports")
     }
     openedWide[key] = ranges.isEmpty ? nil : ranges
-    try Self.set(port, macAddress, hasWide: !openedWide.isEmpty)
+    try describe(macAddress)
   }
 
   private static func delete<Key: BitwiseCopyable>(
@@ -251,7 +293,7 @@ extension IPAddress {
 
 extension VirtualPorts {
   /// Port 0 where they are many.
-  fileprivate var mapKey: director_service_key {
+  var mapKey: director_service_key {
     var key = director_service_key()
     key.family = address.family
     withUnsafeMutableBytes(of: &key.address) { address.copyOctets(to: $0) }
@@ -259,6 +301,10 @@ extension VirtualPorts {
     key.port = isOne ? ports.lowerBound.rawValue.bigEndian : 0
     return key
   }
+}
+
+extension director_service_key {
+  var slot: UInt32 { withUnsafePointer(to: self, director_slot) }
 }
 
 extension director_wide_ports {
