@@ -26,7 +26,7 @@ lab_inline int lab_is_due(const struct lab_plan *plan, struct lab_progress *prog
 		return 0;
 	if (plan->rate == 0) {
 		*due_ns = lab_now_ns();
-		return 1;
+		return *due_ns >= plan->start_ns;
 	}
 	*due_ns = plan->start_ns + progress->sent * LAB_NANOSECONDS / plan->rate;
 	if (progress->sent < progress->due)

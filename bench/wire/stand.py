@@ -107,10 +107,10 @@ class Stand:
             sys.exit(f"FAIL: {subject.name}: the station sent nothing in {TAKES} trials")
         return trial
 
-    def rounds_of(self, members, traffic):
-        """Trials per subject, the subjects taking turns: A B C A B C."""
+    def rounds_of(self, members, traffic, turns=1):
+        """Trials per subject, the subjects taking turns, so many in each round: A B C A B C."""
         trials = {subject.name: [] for subject, _ in members}
-        for _ in range(self.rounds):
+        for _ in range(1 if self.smoke else self.rounds * turns):
             for member in members:
                 trials[member[0].name].append(self.trial(member, traffic))
         return trials

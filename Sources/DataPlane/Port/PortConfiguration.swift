@@ -4,7 +4,8 @@
 public enum XDPMode: String, Sendable, CaseIterable {
   /// In the driver, before a socket buffer exists.
   case native
-  /// In the network stack: every driver, slower, always copies.
+  /// In the network stack: every driver, always copies; on a veth 0.99 of the rate of native mode
+  /// (frames that are skbs anyway, bench/run wire), on a NIC each frame becomes an skb first.
   case generic
 }
 
