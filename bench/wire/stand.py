@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subjects side by side, each in its lane, all at rest but the one whose turn it is."""
 import contextlib
+import os
 import sys
 from dataclasses import replace
 
@@ -107,6 +108,18 @@ class Stand:
             sys.exit(f"FAIL: {subject.name}: the station sent nothing in {TAKES} trials")
         return trial
 
+    @contextlib.contextmanager
+    def ahead(self, members):
+        """Subjects and stations go before all else on their CPUs meanwhile, as softirqs would."""
+        try:
+            _schedule(members, os.SCHED_FIFO, 1)
+        except PermissionError as reason:
+            self.note(f"MISSING: a real-time priority, so others take the CPUs too: {reason}")
+        try:
+            yield
+        finally:
+            _schedule(members, os.SCHED_OTHER, 0)
+
     def rounds_of(self, members, traffic, turns=1):
         """Trials per subject, the subjects taking turns, so many in each round: A B C A B C."""
         trials = {subject.name: [] for subject, _ in members}
@@ -114,3 +127,13 @@ class Stand:
             for member in members:
                 trials[member[0].name].append(self.trial(member, traffic))
         return trials
+
+
+def _schedule(members, policy, priority):
+    """Sets it for all threads of subjects and stations."""
+    pids = [end.process.pid for member in members for end in member]
+    for pid in pids:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            # A control plane's thread may have ended.
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread), policy, os.sched_param(priority))

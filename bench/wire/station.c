@@ -21,8 +21,10 @@
 
 /* How often the arrivals are looked at when the last frame has been sent. */
 #define LOOK_US 20000
-/* The generator's memory is set up meanwhile: after 5 ms it was not always, and late first frames
- * were a trial's p99. */
+/*
+ * The generator's memory is set up meanwhile: after 5 ms it was not always, and late first frames
+ * were a trial's p99.
+ */
 #define LEAD_NS 50000000
 /* An alarm that comes before the call it is to end is lost, so it comes again. */
 #define ALARM_US 10000

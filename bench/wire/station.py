@@ -67,13 +67,13 @@ class Station:
 
     def __init__(self, space, build, cpu="0"):
         command = inside(space, cpu, f"{build}/station", "far0", f"{build}/station.bpf.o")
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
         self._space, self._cpu, self._foreign = space, cpu, None
 
     def _answer(self):
-        line = self._process.stdout.readline()
+        line = self.process.stdout.readline()
         if not line:
             raise SystemExit("FAIL: the station ended; its words are above.")
         return json.loads(line)
@@ -86,7 +86,7 @@ class Station:
         return Arrivals(self._answer())
 
     def _ask(self, words):
-        print(*(f"{k}={v}" for k, v in words.items()), file=self._process.stdin, flush=True)
+        print(*(f"{k}={v}" for k, v in words.items()), file=self.process.stdin, flush=True)
 
     def _take(self, traffic, to):
         """The same while testpmd sends. Its frames bear no number: only their count is compared."""
@@ -104,5 +104,5 @@ class Station:
     def close(self):
         if self._foreign:
             self._foreign.close()
-        self._process.stdin.close()
-        self._process.wait(10)
+        self.process.stdin.close()
+        self.process.wait(10)

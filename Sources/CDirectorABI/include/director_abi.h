@@ -12,7 +12,7 @@
 #define DIRECTOR_MAX_QUEUES 256
 /* Entries of the VIP map; services of one port. */
 #define DIRECTOR_MAX_SERVICES 65536
-/* Entries of the array of services; a power of two. */
+/* Entries of the array of services. */
 #define DIRECTOR_SERVICE_SLOTS 65536
 /* Entries of the map of wide services: (VIP, protocol) with services of many ports. */
 #define DIRECTOR_MAX_WIDE 4096
@@ -95,6 +95,7 @@ enum director_counter {
 	DIRECTOR_COUNTERS
 };
 
+_Static_assert((DIRECTOR_SERVICE_SLOTS & (DIRECTOR_SERVICE_SLOTS - 1)) == 0, "a mask of a hash");
 _Static_assert(sizeof(struct director_vip_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_service_key) == 20, "map key layout");
 _Static_assert(sizeof(struct director_service_slot) == 32, "two to a cache line");

@@ -58,8 +58,8 @@ struct DirectorProgram: ~Copyable {
   private var opened: Set<VirtualPorts> = []
   /// Whose each slot is, of those that are someone's.
   private var openedSlots: [UInt32: VirtualPorts] = [:]
-  /// Those of one port whose slot was another's when they were opened.
-  private var openedDisplaced: Set<VirtualPorts> = []
+  /// How many of one port found their slot another's when they were opened.
+  private var displacedCount = 0
   /// How many of them each VIP has: it closes with the last one.
   private var openedOfVIP: [IPAddress: Int] = [:]
   /// Those of more than one port, by VIP and protocol.
@@ -121,7 +121,7 @@ struct DirectorProgram: ~Copyable {
   /// Tells the program whose frames to take, and in which maps to look for services.
   private func describe(_ macAddress: MACAddress) throws(PortError) {
     try Self.set(
-      port, macAddress, hasDisplaced: !openedDisplaced.isEmpty, hasWide: !openedWide.isEmpty)
+      port, macAddress, hasDisplaced: displacedCount > 0, hasWide: !openedWide.isEmpty)
   }
 
   private static func set(
@@ -192,7 +192,7 @@ struct DirectorProgram: ~Copyable {
       openedSlots[slot] = ports
     } else {
       try Self.update(displaced, key, UInt8(1), attempt)
-      openedDisplaced.insert(ports)
+      displacedCount += 1
       try describe(macAddress)
     }
   }
@@ -207,7 +207,7 @@ struct DirectorProgram: ~Copyable {
       openedSlots[slot] = nil
     } else {
       try Self.delete(displaced, key, attempt)
-      openedDisplaced.remove(ports)
+      displacedCount -= 1
       try describe(macAddress)
     }
   }
