@@ -42,20 +42,34 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
 def overload(stand):
+    """Lanes are opened anew for each round: where their memory lies moves a rate by some percent,
+    which rounds on the same lanes would not show."""
+    trials = {}
+    for number in range(stand.rounds):
+        with stand.anew():
+            for case, kinds, traffic in _overloads(stand):
+                progress(f"round {number + 1} of {stand.rounds}: {case}")
+                for member in stand.members(kinds, traffic.queues):
+                    of_case = trials.setdefault(case, {})
+                    of_case.setdefault(member[0].name, []).append(stand.trial(member, traffic))
+    for case, of_case in trials.items():
+        _add_overload(stand, case, of_case, CONTROL)
+
+
+def _overloads(stand):
+    """(case, classes of subjects, traffic) of those that can run here."""
     for name, traffic in OVERLOADS.items():
         if stand.smoke and name not in SMOKE_OVERLOADS:
             continue
         if traffic.source == "testpmd" and testpmd.MISSING:
             stand.note(f"MISSING: overload-{name}: {testpmd.MISSING}")
             continue
-        _overload(stand, f"overload-{name}", stand.members(EVERYONE), traffic)
-    two = stand.members((Martinet, MacSwap, CDirector), queues=2)
-    _overload(stand, "overload-2-queues", two, Traffic(source="socket", queues=2))
+        yield f"overload-{name}", EVERYONE, traffic
+    yield "overload-2-queues", (Martinet, MacSwap, CDirector), Traffic(source="socket", queues=2)
 
 
-def _overload(stand, case, members, traffic, control=CONTROL):
+def _add_overload(stand, case, trials, control):
     progress(case)
-    trials = stand.rounds_of(members, traffic)
     rates = {name: [t.arrivals.rate / 1e6 for t in each] for name, each in trials.items()}
     costs = {name: [t.cpu_ns for t in each] for name, each in trials.items()}
     for name, each in trials.items():
@@ -73,9 +87,10 @@ def _overload(stand, case, members, traffic, control=CONTROL):
 
 def incumbent(stand):
     """Kernel IPVS in user-mode Linux: a ratio to the same guest that only routes (guest.py)."""
-    case = "incumbent-ipv4-1k"
+    progress("incumbent")
     members = stand.members((KernelRouter, KernelIPVS, Martinet))
-    _overload(stand, case, members, Traffic(), KernelRouter.name)
+    trials = stand.rounds_of(members, Traffic())
+    _add_overload(stand, "incumbent-ipv4-1k", trials, KernelRouter.name)
 
 
 def rate(stand):
@@ -186,14 +201,12 @@ def goals(rows):
             verdict = "reached" if is_reached(value) else "NOT REACHED"
             lines.append(f"{verdict}: {text}: {value:.2f}")
 
-    def over(case, metric, peer):
-        ours, theirs = rows.find(case, Martinet.name, metric), rows.find(case, peer, metric)
-        return ours["median"] / theirs["median"] if ours and theirs and theirs["median"] else None
-
-    judge("0.97 or more of the C control's delivered rate", over(
-        "overload-ipv4-1k", "delivered", CONTROL), lambda v: v >= 0.97)
-    judge("1.3 or more of testpmd's", over(
-        "overload-ipv4-1k", "delivered", TestPMD.name), lambda v: v >= 1.3)
+    case, metric = "overload-ipv4-1k", "delivered"
+    ours, theirs = (rows.find(case, name, metric) for name in (Martinet.name, TestPMD.name))
+    judge("0.97 or more of the C control's delivered rate", ours and ours["ratio"],
+          lambda v: v >= 0.97)
+    judge("1.3 or more of testpmd's", ours and theirs and ours["ratio"] / theirs["ratio"],
+          lambda v: v >= 1.3)
     held = rows.find("hold-90", Martinet.name, "lost")
     judge("frames lost in a minute at 90 percent", held and held["median"], lambda v: v == 0)
     for load in LOADS:

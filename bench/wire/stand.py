@@ -4,12 +4,13 @@ import contextlib
 import os
 import sys
 from dataclasses import replace
+from glob import glob
 
 import subjects
 from deadline import within
 from lane import Lane
 from room import progress
-from station import Station
+from station import Station, Traffic
 from trial import attempt
 
 # A trial from which the hypervisor took more than this of the CPUs is taken again.
@@ -18,6 +19,8 @@ TAKES = 3
 # How long a subject may take to start (a guest boots in 5 s, beside builds in 30), and a trial
 # beyond its traffic.
 START_SECONDS, TRIAL_SECONDS = 90, 20
+# Traffic before the first trial: memory that was never touched is slower.
+WARM_SECONDS = 0.25
 # Enough to see that all works, little enough for a machine that does other things.
 SMOKE_RATE, SMOKE_SECONDS, SMOKE_SETTLE_MS = 20_000, 0.25, 2000
 
@@ -45,6 +48,17 @@ class Stand:
                 members.append(self._lanes[key])
         return members
 
+    @contextlib.contextmanager
+    def anew(self):
+        """Lanes of its own for what runs meanwhile, closed at its end."""
+        others = self.stack, self._lanes
+        try:
+            with contextlib.ExitStack() as self.stack:
+                self._lanes = {}
+                yield
+        finally:
+            self.stack, self._lanes = others
+
     def _open(self, kind, queues):
         lane = Lane(kind.name if queues == 1 else f"{kind.name}-{queues}", queues)
         self.stack.callback(lane.close)
@@ -55,6 +69,7 @@ class Stand:
             with self._step(subject, "starting", START_SECONDS):
                 subject.start()
                 station = Station(lane.far, self.chosen.build)
+                station.send(Traffic(seconds=WARM_SECONDS), subject.mac)
         except subjects.Missing as reason:
             if not kind.is_optional:
                 sys.exit(f"FAIL: {kind.name}: {reason}")
@@ -65,9 +80,10 @@ class Stand:
         return subject, station
 
     def note(self, line):
-        """Said now and at the end."""
-        self.notes.append(line)
-        progress(line)
+        """Said now and at the end, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+            progress(line)
 
     @contextlib.contextmanager
     def _step(self, subject, what, seconds):
@@ -132,8 +148,7 @@ class Stand:
 def _schedule(members, policy, priority):
     """Sets it for all threads of subjects and stations."""
     pids = [end.process.pid for member in members for end in member]
-    for pid in pids:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            # A control plane's thread may have ended.
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setscheduler(int(thread), policy, os.sched_param(priority))
+    for thread in (path for pid in pids for path in glob(f"/proc/{pid}/task/*")):
+        # A control plane's thread may have ended.
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setscheduler(int(os.path.basename(thread)), policy, os.sched_param(priority))
