@@ -83,7 +83,7 @@ class Guest:
                     raise PanicAtBoot
         if not is_done:
             failures.append(
-                f"the guest did not come to the end of its part in {self.seconds} s")
+                f"the guest has not come to the end of its part; it had {self.seconds} s")
         if failures:
             sys.exit(
                 "\n".join(said[-40:]) + "\n"
